@@ -1,0 +1,460 @@
+//! The only module that creates, renames, links, removes and fsyncs files of the spool.
+//!
+//! [`put`] makes a file whose content is on the disk before its name is, and whose name is on the disk
+//! before the answer is. [`shift`] moves a file to a name that must be free; it is the compare-and-swap
+//! every change of state is made of. [`replace`] is for what can be derived again (caches, pages).
+
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::io::{self, Read, Seek, Write};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, RenameFlags, Timespec, Timestamps, UTIME_OMIT};
+use rustix::io::Errno;
+
+use super::{Error, Result};
+
+/// What [`put`] found under the name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Put {
+    /// Nothing: the file was made.
+    Made,
+    /// A file with the same bytes: somebody was here before, or this is a repeat.
+    Same,
+    /// A file with other bytes; it was left alone.
+    Differs,
+}
+
+/// What became of [`shift`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shift {
+    /// The file has its new name, durably.
+    Moved,
+    /// The file was not there any more: somebody else changed the state first.
+    Gone,
+}
+
+/// Puts `bytes` durably under `target`, which must not exist; `tmp` is a directory of the same file system.
+///
+/// # Errors
+/// Any failing system call; then nothing has the name `target` that was not there before, or (a directory
+/// fsync failed) the name may or may not survive a power cut: the caller must not acknowledge.
+pub fn put(tmp: &Path, target: &Path, bytes: &[u8]) -> Result<Put> {
+    put_from(tmp, target, &mut io::Cursor::new(bytes))
+}
+
+/// Puts what `source` yields durably under `target`, as [`put`] does; `source` is read from its start.
+///
+/// # Errors
+/// As [`put`], and when `source` cannot be read.
+pub fn put_from<S: Read + Seek>(tmp: &Path, target: &Path, source: &mut S) -> Result<Put> {
+    let (path, mut file) = create(tmp, target)?;
+    let written = copy(source, &mut file, &path)
+        // Data before name: after a power cut a name must never lead to missing bytes. A failed fsync is
+        // final for this descriptor (the kernel may have dropped the pages), so the file is given up.
+        .and_then(|()| file.sync_all().map_err(|source| Error::io("fsync", &path, source)));
+    let named = written.and_then(|()| name(&path, target));
+    match named {
+        Ok(true) => sync_dir(parent(target)).map(|()| Put::Made),
+        Ok(false) => {
+            discard(&path);
+            settle(target, source)
+        }
+        Err(error) => {
+            discard(&path);
+            Err(error)
+        }
+    }
+}
+
+/// Puts many files durably before one answer: all data, one `syncfs`, all names, each directory once.
+///
+/// # Errors
+/// As [`put`]; a name that exists with other bytes is an error here. Some of the files may have been put.
+pub fn put_all(tmp: &Path, files: &[(PathBuf, Vec<u8>)]) -> Result<()> {
+    if let [(target, bytes)] = files {
+        return match put(tmp, target, bytes)? {
+            Put::Made | Put::Same => Ok(()),
+            Put::Differs => Err(taken(target)),
+        };
+    }
+    let mut made = Vec::with_capacity(files.len());
+    for (target, bytes) in files {
+        let (path, mut file) = create(tmp, target)?;
+        made.push((path.clone(), target));
+        file.write_all(bytes).map_err(|source| Error::io("write", &path, source))?;
+    }
+    // One flush of the file system instead of an fsync for each file; same promise, see `put_from`.
+    sync_fs(tmp)?;
+    for (path, target) in &made {
+        if !name(path, target)? {
+            discard(path);
+            return Err(taken(target));
+        }
+    }
+    let directories: BTreeSet<&Path> = made.iter().map(|(_, target)| parent(target)).collect();
+    directories.into_iter().try_for_each(sync_dir)
+}
+
+fn taken(target: &Path) -> Error {
+    Error::wrong(format!("cannot put {}: it exists with other content", target.display()))
+}
+
+/// Moves `from` durably to `to`, which must be free. One of any number of callers wins.
+///
+/// A `to` that exists with the same bytes is a repeat after a crash and counts as moved.
+///
+/// # Errors
+/// `to` exists with other bytes (that is a bug or a hand-made copy), or a system call failed.
+pub fn shift(from: &Path, to: &Path) -> Result<Shift> {
+    let first = rename_free(from, to);
+    let second = match first {
+        // Either name may be what is missing: look again at the source before judging.
+        Err(Errno::NOENT) if present(from)? => {
+            make_dir(parent(to))?;
+            rename_free(from, to)
+        }
+        other => other,
+    };
+    match second {
+        Ok(()) => {}
+        Err(Errno::NOENT) => return Ok(Shift::Gone),
+        Err(Errno::EXIST) if same_bytes(from, to)? => remove(from)?,
+        Err(Errno::EXIST) => return Err(taken(to)),
+        Err(source) => return Err(Error::io("rename", from, source)),
+    }
+    // Name before answer, on both sides: without the fsync of `to` the file may be lost, without that of
+    // `from` it may come back beside itself.
+    sync_dir(parent(to))?;
+    if parent(from) != parent(to) {
+        sync_dir(parent(from))?;
+    }
+    Ok(Shift::Moved)
+}
+
+/// Replaces `path` by `bytes` when they differ; whole at any moment, but not fsynced: for what can be derived
+/// again. Returns whether it wrote.
+///
+/// # Errors
+/// Any failing system call.
+pub fn replace(path: &Path, bytes: &[u8]) -> Result<bool> {
+    if fs::read(path).is_ok_and(|old| old == bytes) {
+        return Ok(false);
+    }
+    make_dir(parent(path))?;
+    let (temporary, mut file) = create(parent(path), path)?;
+    let done =
+        file.write_all(bytes).map_err(|source| Error::io("write", &temporary, source)).and_then(|()| {
+            fs::rename(&temporary, path).map_err(|source| Error::io("rename", &temporary, source))
+        });
+    if done.is_err() {
+        discard(&temporary);
+    }
+    done.map(|()| true)
+}
+
+/// Appends `bytes` to `path`, made when missing; not fsynced: for logs that grow while a build runs.
+///
+/// # Errors
+/// Any failing system call.
+pub fn append(path: &Path, bytes: &[u8]) -> Result<()> {
+    make_dir(parent(path))?;
+    let flags = OFlags::WRONLY | OFlags::APPEND | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let file = rustix::fs::open(path, flags, Mode::from_raw_mode(0o644))
+        .map_err(|source| Error::io("open", path, source))?;
+    File::from(file).write_all(bytes).map_err(|source| Error::io("write", path, source))
+}
+
+/// Removes the file `path` and makes that durable; one that is gone already is fine.
+///
+/// # Errors
+/// Any other failing system call.
+pub fn remove(path: &Path) -> Result<()> {
+    match fs::remove_file(path) {
+        Ok(()) => sync_dir(parent(path)),
+        Err(source) if source.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(source) => Err(Error::io("remove", path, source)),
+    }
+}
+
+/// Removes the directory `path` with all that is in it; one that is gone already is fine.
+///
+/// # Errors
+/// Any other failing system call.
+pub fn remove_tree(path: &Path) -> Result<()> {
+    match fs::remove_dir_all(path) {
+        Ok(()) => sync_dir(parent(path)),
+        Err(source) if source.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(source) => Err(Error::io("remove", path, source)),
+    }
+}
+
+/// Makes the directory `path` and its missing parents, each durable in its own parent.
+///
+/// # Errors
+/// Any failing system call.
+pub fn make_dir(path: &Path) -> Result<()> {
+    match fs::create_dir(path) {
+        Ok(()) => sync_dir(parent(path)),
+        Err(source) if source.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(source) if source.kind() == io::ErrorKind::NotFound => {
+            make_dir(parent(path))?;
+            make_dir(path)
+        }
+        Err(source) => Err(Error::io("make directory", path, source)),
+    }
+}
+
+/// Sets the modification time of `path` to `time`, the sign of life a lease goes by; not fsynced, because a
+/// beat that a power cut takes back costs nothing but an earlier reclaim after a whole new lease.
+/// Returns false when there is no such file.
+///
+/// # Errors
+/// Any other failing system call.
+pub fn touch(path: &Path, time: SystemTime) -> Result<bool> {
+    let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let omit = Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT };
+    let times = Timestamps {
+        last_access: omit,
+        last_modification: Timespec {
+            tv_sec: i64::try_from(since.as_secs()).unwrap_or(i64::MAX),
+            tv_nsec: since.subsec_nanos().into(),
+        },
+    };
+    match rustix::fs::utimensat(CWD, path, &times, AtFlags::SYMLINK_NOFOLLOW) {
+        Ok(()) => Ok(true),
+        Err(Errno::NOENT) => Ok(false),
+        Err(source) => Err(Error::io("touch", path, source)),
+    }
+}
+
+/// Makes durable the name and the bytes of a file that somebody else made: an answer that rests on a name
+/// found, not made, must not rest on a name its maker had not fsynced yet.
+///
+/// # Errors
+/// Any failing system call.
+pub fn confirm(path: &Path) -> Result<()> {
+    let file = File::open(path).map_err(|source| Error::io("open", path, source))?;
+    file.sync_all().map_err(|source| Error::io("fsync", path, source))?;
+    sync_dir(parent(path))
+}
+
+/// Flushes the whole file system `path` lies on.
+///
+/// # Errors
+/// Any failing system call.
+pub fn sync_fs(path: &Path) -> Result<()> {
+    let file = File::open(path).map_err(|source| Error::io("open", path, source))?;
+    rustix::fs::syncfs(file).map_err(|source| Error::io("sync", path, source))
+}
+
+/// Returns the bytes that an ordinary user can still write on the file system of `path`.
+///
+/// # Errors
+/// `path` does not exist.
+pub fn available(path: &Path) -> Result<u64> {
+    fs2::available_space(path).map_err(|source| Error::io("measure", path, source))
+}
+
+/// Reads the regular file `path` whole, without following a link and at most `limit` bytes of it.
+///
+/// # Errors
+/// Not there, not a regular file, or longer than `limit`.
+pub fn read(path: &Path, limit: u64) -> Result<Vec<u8>> {
+    let file = open_regular(path)?;
+    let mut bytes = Vec::new();
+    file.take(limit + 1).read_to_end(&mut bytes).map_err(|source| Error::io("read", path, source))?;
+    if bytes.len() as u64 > limit {
+        return Err(Error::wrong(format!("cannot read {}: longer than {limit} bytes", path.display())));
+    }
+    Ok(bytes)
+}
+
+/// Opens the regular file `path` without following a link and without waiting on a pipe.
+///
+/// # Errors
+/// Not there, or not a regular file.
+pub fn open_regular(path: &Path) -> Result<File> {
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
+    let opened =
+        rustix::fs::open(path, flags, Mode::empty()).map_err(|source| Error::io("open", path, source))?;
+    let file = File::from(opened);
+    let meta = file.metadata().map_err(|source| Error::io("read", path, source))?;
+    if !meta.is_file() {
+        return Err(Error::wrong(format!("cannot read {}: not a regular file", path.display())));
+    }
+    Ok(file)
+}
+
+/// Returns `length` random characters of `a-z2-7` (five bits each).
+pub fn random_word(length: usize) -> String {
+    const LETTERS: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
+    let mut bytes = vec![0_u8; length];
+    // A kernel without getrandom (before 3.17) cannot run the rest either; zeros are caught by NOREPLACE.
+    let _ = rustix::rand::getrandom(&mut bytes[..], rustix::rand::GetRandomFlags::empty());
+    bytes
+        .iter()
+        .filter_map(|byte| LETTERS.get(usize::from(byte & 31)))
+        .map(|&letter| char::from(letter))
+        .collect()
+}
+
+fn create(dir: &Path, target: &Path) -> Result<(PathBuf, File)> {
+    let last = target.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let short: String = last.chars().take(200).collect();
+    let path = dir.join(format!(".{short}.{}", random_word(8)));
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let file = rustix::fs::open(&path, flags, Mode::from_raw_mode(0o644))
+        .map_err(|source| Error::io("create", &path, source))?;
+    Ok((path, File::from(file)))
+}
+
+fn copy<S: Read + Seek>(source: &mut S, file: &mut File, path: &Path) -> Result<()> {
+    source.rewind().map_err(|error| Error::io("read", path, error))?;
+    io::copy(source, file).map(drop).map_err(|error| Error::io("write", path, error))
+}
+
+/// Gives the finished temporary file its name; false when the name is taken.
+fn name(path: &Path, target: &Path) -> Result<bool> {
+    let first = rename_free(path, target);
+    let second = match first {
+        Err(Errno::NOENT) => {
+            make_dir(parent(target))?;
+            rename_free(path, target)
+        }
+        other => other,
+    };
+    match second {
+        Ok(()) => Ok(true),
+        Err(Errno::EXIST) => Ok(false),
+        Err(source) => Err(Error::io("rename", target, source)),
+    }
+}
+
+/// `std::fs::rename` would overwrite in silence; this one call is the compare-and-swap of the protocol.
+fn rename_free(from: &Path, to: &Path) -> Result<(), Errno> {
+    rustix::fs::renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE)
+}
+
+/// Judges a taken name: equal bytes are a repeat, made durable before it is acknowledged.
+fn settle<S: Read + Seek>(target: &Path, source: &mut S) -> Result<Put> {
+    source.rewind().map_err(|error| Error::io("read", target, error))?;
+    if !equal(open_regular(target)?, source, target)? {
+        return Ok(Put::Differs);
+    }
+    confirm(target)?;
+    Ok(Put::Same)
+}
+
+fn same_bytes(one: &Path, other: &Path) -> Result<bool> {
+    let (first, mut second) = (open_regular(one)?, open_regular(other)?);
+    let inode = |file: &File| file.metadata().map(|meta| (meta.dev(), meta.ino())).ok();
+    Ok(inode(&first).is_some() && inode(&first) == inode(&second) || equal(first, &mut second, one)?)
+}
+
+fn equal(one: impl Read, other: &mut impl Read, path: &Path) -> Result<bool> {
+    let fail = |source| Error::io("read", path, source);
+    let (mut one, mut other) = (io::BufReader::new(one), io::BufReader::new(other));
+    loop {
+        let (left, right) =
+            (io::BufRead::fill_buf(&mut one).map_err(fail)?, io::BufRead::fill_buf(&mut other));
+        let right = right.map_err(fail)?;
+        let n = left.len().min(right.len());
+        if n == 0 {
+            return Ok(left.is_empty() && right.is_empty());
+        }
+        if left.get(..n) != right.get(..n) {
+            return Ok(false);
+        }
+        io::BufRead::consume(&mut one, n);
+        io::BufRead::consume(&mut other, n);
+    }
+}
+
+fn present(path: &Path) -> Result<bool> {
+    match fs::symlink_metadata(path) {
+        Ok(_) => Ok(true),
+        Err(source) if source.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(source) => Err(Error::io("look at", path, source)),
+    }
+}
+
+fn sync_dir(path: &Path) -> Result<()> {
+    let directory = File::open(path).map_err(|source| Error::io("open", path, source))?;
+    directory.sync_all().map_err(|source| Error::io("fsync", path, source))
+}
+
+fn parent(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        Some(_) | None => Path::new("."),
+    }
+}
+
+/// Best effort: what stays behind in `tmp/` is swept by the next round.
+fn discard(path: &Path) {
+    let _ = fs::remove_file(path);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spool() -> (tempfile::TempDir, PathBuf, PathBuf) {
+        let place = tempfile::tempdir().unwrap();
+        let (tmp, target) = (place.path().join("tmp"), place.path().join("a/b/name"));
+        fs::create_dir(&tmp).unwrap();
+        (place, tmp, target)
+    }
+
+    #[test]
+    fn a_name_is_put_once_and_a_repeat_is_recognised() {
+        let (_place, tmp, target) = spool();
+        assert_eq!(put(&tmp, &target, b"one").unwrap(), Put::Made);
+        assert_eq!(put(&tmp, &target, b"one").unwrap(), Put::Same);
+        assert_eq!(put(&tmp, &target, b"two").unwrap(), Put::Differs);
+        assert_eq!(fs::read(&target).unwrap(), b"one");
+        assert_eq!(fs::read_dir(&tmp).unwrap().count(), 0, "nothing stays in tmp");
+    }
+
+    #[test]
+    fn one_of_two_movers_wins_and_a_taken_name_is_never_overwritten() {
+        let (place, tmp, from) = spool();
+        let to = place.path().join("elsewhere/name");
+        put(&tmp, &from, b"one").unwrap();
+        assert_eq!(shift(&from, &to).unwrap(), Shift::Moved);
+        assert_eq!(shift(&from, &to).unwrap(), Shift::Gone);
+        put(&tmp, &from, b"two").unwrap();
+        assert!(shift(&from, &to).is_err());
+        assert_eq!((fs::read(&to).unwrap(), fs::read(&from).unwrap()), (b"one".to_vec(), b"two".to_vec()));
+    }
+
+    #[test]
+    fn many_files_are_put_with_one_answer() {
+        let (place, tmp, _) = spool();
+        let files: Vec<_> =
+            (0..50).map(|n| (place.path().join(format!("d{}/f{n}", n % 3)), vec![b'x'; n])).collect();
+        put_all(&tmp, &files).unwrap();
+        assert!(files.iter().all(|(path, bytes)| fs::read(path).unwrap() == *bytes));
+    }
+
+    #[test]
+    fn a_link_is_never_followed() {
+        let (place, _, _) = spool();
+        let link = place.path().join("link");
+        std::os::unix::fs::symlink("/etc/passwd", &link).unwrap();
+        assert!(read(&link, 1 << 20).is_err());
+        assert!(append(&link, b"x").is_err());
+    }
+
+    #[test]
+    fn what_has_not_changed_is_not_written() {
+        let (place, _, _) = spool();
+        let page = place.path().join("site/index.html");
+        assert!(replace(&page, b"one").unwrap());
+        assert!(!replace(&page, b"one").unwrap());
+        assert!(replace(&page, b"two").unwrap());
+    }
+}

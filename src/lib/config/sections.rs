@@ -1,0 +1,317 @@
+//! The sections of the configuration, as they are written.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde::Deserialize;
+
+use super::{Bytes, Span};
+use crate::names::{Arch, Builder, Name, Tree};
+
+/// The whole configuration; every key has a default.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// The spool directory of this master.
+    pub spool: PathBuf,
+    /// Where `syncpkg-stats` writes the site.
+    pub site: PathBuf,
+    /// Where the site is seen; ends in `/`.
+    pub url: String,
+    /// Templates that replace built-in ones, by file name; none by default.
+    pub templates: Option<PathBuf>,
+    /// How the farm is called on pages and in mails.
+    pub title: String,
+    /// The trees this master serves.
+    pub tree: BTreeMap<Tree, TreeSection>,
+    /// When a claim that is not heard of goes back.
+    pub lease: LeaseSection,
+    /// What happens after trouble.
+    pub trouble: TroubleSection,
+    /// Limits of a build, with exceptions for packages.
+    pub limit: LimitSection,
+    /// How mail goes out.
+    pub mail: MailSection,
+    /// This host as a builder.
+    pub builder: BuilderSection,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            spool: "/var/spool/syncpkg".into(),
+            site: "/var/cache/syncpkg/www".into(),
+            url: "https://build.example.org/syncpkg/".to_owned(),
+            templates: None,
+            title: "syncpkg".to_owned(),
+            tree: BTreeMap::new(),
+            lease: LeaseSection::default(),
+            trouble: TroubleSection::default(),
+            limit: LimitSection::default(),
+            mail: MailSection::default(),
+            builder: BuilderSection::default(),
+        }
+    }
+}
+
+/// The program a tree is kept in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Scm {
+    /// darcs.
+    Darcs,
+    /// git, bare or with a work tree.
+    Git,
+    /// A plain directory: no revisions.
+    None,
+}
+
+/// The kind of recipes a tree holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Format {
+    /// Frugalware's.
+    Frugalbuild,
+    /// Arch's.
+    Pkgbuild,
+}
+
+/// A version-controlled collection of recipes.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TreeSection {
+    /// What keeps its history.
+    pub scm: Scm,
+    /// The repository on the master that receives pushes.
+    pub path: PathBuf,
+    /// Where builders get it; the path when not given.
+    pub url: Option<String>,
+    /// The branch builds are made of (git only).
+    pub branch: String,
+    /// Which files are recipes: a shell pattern relative to the repository.
+    pub recipes: String,
+    /// What the recipes are written in.
+    pub format: Format,
+    /// Sourced before a recipe.
+    pub prelude: Option<PathBuf>,
+    /// The architectures this farm builds.
+    pub archs: Vec<Arch>,
+    /// Where a built package is found; `{name} {version} {release} {arch}` are filled in.
+    pub packages: String,
+    /// Commands run when publishing a file; `{file} {arch}` are filled in.
+    pub sign: Vec<String>,
+    /// As `sign`, afterwards, in the package directory.
+    pub repo: Vec<String>,
+}
+
+impl Default for TreeSection {
+    fn default() -> Self {
+        Self {
+            scm: Scm::Git,
+            path: PathBuf::new(),
+            url: None,
+            branch: "main".to_owned(),
+            recipes: "*/PKGBUILD".to_owned(),
+            format: Format::Pkgbuild,
+            prelude: None,
+            archs: "x86_64".parse().into_iter().collect(),
+            packages: String::new(),
+            sign: Vec::new(),
+            repo: Vec::new(),
+        }
+    }
+}
+
+impl TreeSection {
+    /// Returns where builders get the tree.
+    pub fn source(&self) -> String {
+        self.url.clone().unwrap_or_else(|| self.path.to_string_lossy().into_owned())
+    }
+}
+
+/// `[lease]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LeaseSection {
+    /// How often a builder says that it lives.
+    pub beat: Span,
+    /// How long a claim lives without a beat.
+    pub expires: Span,
+}
+
+impl Default for LeaseSection {
+    fn default() -> Self {
+        Self { beat: Span::seconds(60), expires: Span::seconds(600) }
+    }
+}
+
+/// `[trouble]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TroubleSection {
+    /// How long a ticket rests after its first trouble; three times as long after each further one.
+    pub rest: Span,
+    /// How many claims a ticket gets in all.
+    pub claims: u32,
+}
+
+impl Default for TroubleSection {
+    fn default() -> Self {
+        Self { rest: Span::seconds(60), claims: 5 }
+    }
+}
+
+/// `[limit]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LimitSection {
+    /// How long a build may take in all.
+    pub total: Span,
+    /// How long a build may print nothing.
+    pub silence: Span,
+    /// How large a log may grow; the build goes on, the log ends with a line that says so.
+    pub log: Bytes,
+    /// Between TERM and KILL.
+    pub grace: Span,
+    /// Exceptions for packages, by name.
+    pub package: BTreeMap<Name, PackageLimit>,
+}
+
+impl Default for LimitSection {
+    fn default() -> Self {
+        Self {
+            total: Span::seconds(24 * 3600),
+            silence: Span::seconds(2 * 3600),
+            log: Bytes(64 << 20),
+            grace: Span::seconds(10),
+            package: BTreeMap::new(),
+        }
+    }
+}
+
+/// `[limit.package.NAME]`: what is given replaces the general limit.
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct PackageLimit {
+    /// As `limit.total`.
+    pub total: Option<Span>,
+    /// As `limit.silence`.
+    pub silence: Option<Span>,
+    /// As `limit.log`.
+    pub log: Option<Bytes>,
+}
+
+/// How mail leaves the master.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Transport {
+    /// Into files of the spool.
+    File,
+    /// Through a sendmail program.
+    Sendmail,
+    /// To a mail server.
+    Smtp,
+}
+
+/// `[mail]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct MailSection {
+    /// How it goes out.
+    pub transport: Transport,
+    /// The sendmail program.
+    pub sendmail: PathBuf,
+    /// `HOST:PORT` of the mail server.
+    pub smtp: String,
+    /// The sender.
+    pub from: String,
+    /// Who is told what no maintainer can be told.
+    pub admin: String,
+}
+
+impl Default for MailSection {
+    fn default() -> Self {
+        Self {
+            transport: Transport::File,
+            sendmail: "/usr/sbin/sendmail".into(),
+            smtp: "localhost:25".to_owned(),
+            from: "syncpkg <noreply@example.org>".to_owned(),
+            admin: "admin@example.org".to_owned(),
+        }
+    }
+}
+
+/// `[builder]`, on builders.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct BuilderSection {
+    /// Its name at the master; the host's name up to the first dot when not given.
+    pub name: Option<Builder>,
+    /// The architectures it builds.
+    pub archs: Vec<Arch>,
+    /// The master's spool, when it is not `spool`.
+    pub spool: Option<String>,
+    /// Where it clones, builds and keeps reports until they are acknowledged.
+    pub work: PathBuf,
+    /// Makes or updates the clean chroot; any failure is trouble.
+    pub prepare: Vec<String>,
+    /// Builds, in the recipe's directory.
+    pub command: Vec<String>,
+    /// What it leaves behind to be uploaded: a shell pattern in the recipe's directory.
+    pub files: String,
+    /// What `{jobs}` stands for; the number of processors when not given.
+    pub jobs: Option<u32>,
+    /// Below this much free space it claims nothing.
+    pub free: Bytes,
+    /// Other commands for a tree.
+    pub tree: BTreeMap<Tree, BuilderTree>,
+}
+
+impl Default for BuilderSection {
+    fn default() -> Self {
+        Self {
+            name: None,
+            archs: "x86_64".parse().into_iter().collect(),
+            spool: None,
+            work: "/var/lib/syncpkg/work".into(),
+            prepare: Vec::new(),
+            command: vec!["makepkg".to_owned(), "-f".to_owned()],
+            files: "*.pkg.tar.*".to_owned(),
+            jobs: None,
+            free: Bytes(5 << 30),
+            tree: BTreeMap::new(),
+        }
+    }
+}
+
+/// `[builder.tree.NAME]`: what is given replaces the general command.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct BuilderTree {
+    /// As `builder.prepare`.
+    pub prepare: Option<Vec<String>>,
+    /// As `builder.command`.
+    pub command: Option<Vec<String>>,
+    /// As `builder.files`.
+    pub files: Option<String>,
+}
+
+impl BuilderSection {
+    /// Returns the commands for `tree`: prepare, build, and the pattern of files to upload.
+    pub fn commands(&self, tree: &Tree) -> (&[String], &[String], &str) {
+        let own = self.tree.get(tree);
+        (
+            own.and_then(|own| own.prepare.as_deref()).unwrap_or(&self.prepare),
+            own.and_then(|own| own.command.as_deref()).unwrap_or(&self.command),
+            own.and_then(|own| own.files.as_deref()).unwrap_or(&self.files),
+        )
+    }
+}
+
+impl LimitSection {
+    /// Returns the limits that hold for `name`: total, silence, size of the log.
+    pub fn of(&self, name: &Name) -> (Span, Span, Bytes) {
+        let own = self.package.get(name).copied().unwrap_or_default();
+        (own.total.unwrap_or(self.total), own.silence.unwrap_or(self.silence), own.log.unwrap_or(self.log))
+    }
+}

@@ -1,0 +1,108 @@
+//! The ID of a ticket: when it was asked for, and something random. It never changes.
+
+use std::fmt;
+use std::str::FromStr;
+
+use jiff::Timestamp;
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
+
+use crate::base::durable::random_word;
+use crate::base::{Error, Result};
+
+/// `YYYYMMDD-HHMMSS-mmm-rrrrrr`, UTC: sorts by age, fits a file name, an address, a mouth.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Id(String);
+
+const LENGTH: usize = 26;
+
+impl Id {
+    /// Makes a new one for the time `now`.
+    pub fn new(now: Timestamp) -> Self {
+        let milliseconds = now.as_millisecond().rem_euclid(1000);
+        Self(format!("{}-{milliseconds:03}-{}", now.strftime("%Y%m%d-%H%M%S"), random_word(6)))
+    }
+
+    /// Returns the ID as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Returns the day, `YYYYMMDD`: the directory its reports and logs are kept in.
+    pub fn day(&self) -> &str {
+        self.0.get(..8).unwrap_or_default()
+    }
+
+    /// Returns when the ticket was made, to the millisecond.
+    pub fn time(&self) -> Timestamp {
+        time_of(&self.0).unwrap_or(Timestamp::UNIX_EPOCH)
+    }
+}
+
+fn time_of(text: &str) -> Option<Timestamp> {
+    let second = DateTime::strptime("%Y%m%d-%H%M%S", text.get(..15)?).ok()?;
+    let milliseconds: i64 = text.get(16..19)?.parse().ok()?;
+    let time = second.to_zoned(TimeZone::UTC).ok()?.timestamp();
+    time.checked_add(jiff::SignedDuration::from_millis(milliseconds)).ok()
+}
+
+impl FromStr for Id {
+    type Err = Error;
+    fn from_str(text: &str) -> Result<Self> {
+        let digits =
+            |range| text.get(range).is_some_and(|part: &str| part.bytes().all(|b| b.is_ascii_digit()));
+        let shape = text.len() == LENGTH
+            && digits(0..8)
+            && digits(9..15)
+            && digits(16..19)
+            && [8, 15, 19].iter().all(|&at| text.as_bytes().get(at) == Some(&b'-'))
+            && text
+                .get(20..)
+                .is_some_and(|part| part.bytes().all(|b| matches!(b, b'a'..=b'z' | b'2'..=b'7')))
+            && time_of(text).is_some();
+        if shape { Ok(Self(text.to_owned())) } else { Err(Error::wrong("that is no ticket ID")) }
+    }
+}
+
+impl TryFrom<String> for Id {
+    type Error = Error;
+    fn try_from(text: String) -> Result<Self> {
+        text.parse()
+    }
+}
+
+impl From<Id> for String {
+    fn from(id: Id) -> String {
+        id.0
+    }
+}
+
+impl fmt::Display for Id {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_says_when_it_was_made() {
+        let now: Timestamp = "2026-11-22T14:47:43.123Z".parse().unwrap();
+        let id = Id::new(now);
+        assert!(id.as_str().starts_with("20261122-144743-123-"), "{id}");
+        assert_eq!((id.time(), id.day()), (now, "20261122"));
+        assert_eq!(id.as_str().parse::<Id>().unwrap(), id);
+    }
+
+    #[test]
+    fn what_only_looks_like_an_id_is_none() {
+        for bad in
+            ["", "20261122-144743-123-abc", "20269922-144743-123-abcdef", "20261122-144743-123-abcde\n"]
+        {
+            assert!(bad.parse::<Id>().is_err(), "{bad}");
+        }
+    }
+}
