@@ -24,6 +24,15 @@ impl Id {
         Self(format!("{}-{milliseconds:03}-{}", now.strftime("%Y%m%d-%H%M%S"), random_word(6)))
     }
 
+    /// Makes `count` of them for the time `now`, in ascending order: a batch keeps the order it was given in.
+    pub fn batch(now: Timestamp, count: usize) -> Vec<Self> {
+        let mut ids = std::collections::BTreeSet::new();
+        while ids.len() < count {
+            ids.insert(Self::new(now));
+        }
+        ids.into_iter().collect()
+    }
+
     /// Returns the ID as text.
     pub fn as_str(&self) -> &str {
         &self.0

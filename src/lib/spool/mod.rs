@@ -1,1 +1,27 @@
-//! x
+//! The mailbox: a directory in which every state can be seen with `ls` and changed with one rename.
+//!
+//! Owns: the layout (`spool-layout.md`), the grammar of file names ([`TicketName`]), and every change of
+//! state: [`queue::enqueue`] → [`claim::take`] → [`lease::beat`] → [`report::end`], [`abort::abort`],
+//! [`lease::reclaim`]. Refuses: networks, trees, mail. Invariant: a ticket is in exactly one of `new`, `run`,
+//! `done` (or `bad`, with a reason), and each change is one rename whose source carries owner and epoch.
+
+pub mod abort;
+pub mod builder;
+pub mod check;
+pub mod claim;
+pub mod lease;
+pub mod list;
+mod place;
+pub mod queue;
+mod record;
+pub mod report;
+mod ticket;
+mod ticket_name;
+pub mod waiting;
+
+pub use claim::Claim;
+pub use list::Entry;
+pub use place::Spool;
+pub use report::{Product, Report};
+pub use ticket::Ticket;
+pub use ticket_name::{Hold, Stamp, Stand, TicketName};

@@ -1,0 +1,187 @@
+//! Builders as the master knows them: one record each, a pause file, and when they were last seen.
+
+use std::fs;
+use std::path::PathBuf;
+use std::time::SystemTime;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::{Claim, Spool, Stand, list, record};
+use crate::base::durable;
+use crate::base::{Clock, Error, Result, lock};
+use crate::names::{Arch, Builder};
+
+/// What a builder said of itself when it registered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Registration {
+    /// The version of this record's shape.
+    pub format: u32,
+    /// Its name.
+    pub name: Builder,
+    /// What it builds.
+    pub archs: Vec<Arch>,
+    /// When it registered so.
+    pub since: Timestamp,
+}
+
+/// A builder as it is listed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Listed {
+    /// Its name.
+    pub name: Builder,
+    /// What it builds.
+    pub archs: Vec<Arch>,
+    /// Since when it is registered so.
+    pub since: Timestamp,
+    /// When it last asked, beat or reported (file time of its record).
+    pub seen: Timestamp,
+    /// A person has paused it.
+    pub paused: bool,
+    /// How many tickets it holds.
+    pub building: usize,
+}
+
+fn file(spool: &Spool, name: &Builder) -> PathBuf {
+    spool.at("builder").join(format!("{name}.toml"))
+}
+
+fn pause_file(spool: &Spool, name: &Builder) -> PathBuf {
+    spool.at("builder").join(format!("{name}.pause"))
+}
+
+/// Registers a builder, or changes what it builds.
+///
+/// # Errors
+/// A failing system call.
+pub fn register(spool: &Spool, name: &Builder, archs: &[Arch], clock: &Clock) -> Result<()> {
+    let _lock = lock::exclusive(&spool.at("lock").join("builder"), lock::PATIENCE)?;
+    let path = file(spool, name);
+    let known: Option<Registration> = record::read(&path).ok();
+    if known.as_ref().is_some_and(|known| known.archs == archs) {
+        return touch(spool, name);
+    }
+    let record = Registration { format: 1, name: name.clone(), archs: archs.to_vec(), since: clock.now() };
+    // Not fsynced: a registration that a power cut takes back comes with the next request for work.
+    durable::replace(&path, record::text(&record)?.as_bytes())?;
+    durable::make_dir(&spool.run_dir(name))
+}
+
+/// Notes that a builder asked for work; the first request registers it.
+///
+/// # Errors
+/// A failing system call.
+pub fn seen(spool: &Spool, name: &Builder, archs: &[Arch], clock: &Clock) -> Result<()> {
+    match record::read::<Registration>(&file(spool, name)) {
+        Ok(known) if archs.iter().all(|arch| known.archs.contains(arch)) => touch(spool, name),
+        Ok(_) | Err(_) => register(spool, name, archs, clock),
+    }
+}
+
+/// Notes a sign of life.
+///
+/// # Errors
+/// A failing system call.
+pub fn touch(spool: &Spool, name: &Builder) -> Result<()> {
+    durable::touch(&file(spool, name), SystemTime::now()).map(drop)
+}
+
+/// Tells whether a person has paused this builder.
+pub fn is_paused(spool: &Spool, name: &Builder) -> bool {
+    pause_file(spool, name).exists()
+}
+
+/// Pauses a builder: it is given nothing more.
+///
+/// # Errors
+/// A failing system call.
+pub fn pause(spool: &Spool, name: &Builder) -> Result<()> {
+    known(spool, name)?;
+    durable::put(&spool.tmp(), &pause_file(spool, name), b"").map(drop)
+}
+
+/// Ends the pause of a builder.
+///
+/// # Errors
+/// A failing system call.
+pub fn resume(spool: &Spool, name: &Builder) -> Result<()> {
+    known(spool, name)?;
+    durable::remove(&pause_file(spool, name))
+}
+
+/// Forgets a builder that holds nothing.
+///
+/// # Errors
+/// `No` when it still holds tickets.
+pub fn forget(spool: &Spool, name: &Builder) -> Result<()> {
+    known(spool, name)?;
+    let held = list::building_by(spool, name)?.len();
+    if held > 0 {
+        let plural = if held == 1 { "1 ticket".to_owned() } else { format!("{held} tickets") };
+        return Err(Error::no(format!("cannot forget {name}: it holds {plural}"))
+            .hint(format!("give them back first: syncpkg-builder --pause --release {name}")));
+    }
+    durable::remove(&pause_file(spool, name))?;
+    durable::remove(&file(spool, name))?;
+    // Not an error if somebody claims under this name just now: then the directory is not empty and stays.
+    let _ = fs::remove_dir(spool.run_dir(name));
+    Ok(())
+}
+
+/// Gives everything a builder holds back to the queue; returns how many tickets.
+///
+/// # Errors
+/// A failing system call.
+pub fn release(spool: &Spool, name: &Builder) -> Result<usize> {
+    known(spool, name)?;
+    let directory = spool.run_dir(name);
+    if !directory.exists() {
+        return Ok(0);
+    }
+    let _queue = spool.lock_queue(lock::PATIENCE)?;
+    let _beats = lock::exclusive(&directory, lock::PATIENCE)?;
+    let mut released = 0;
+    for entry in list::building_by(spool, name)? {
+        let back = entry.name.standing(Stand::Waiting(None));
+        if durable::shift(&entry.path, &spool.waiting(&back))? == durable::Shift::Moved {
+            released += 1;
+            if let Some(claim) = Claim::of(&entry) {
+                let _ = fs::remove_file(spool.live(&claim.id, claim.epoch));
+            }
+        }
+    }
+    Ok(released)
+}
+
+fn known(spool: &Spool, name: &Builder) -> Result<()> {
+    if file(spool, name).exists() { Ok(()) } else { Err(Error::no(format!("there is no builder {name}"))) }
+}
+
+/// Returns the builders by name.
+///
+/// # Errors
+/// A directory that cannot be read.
+pub fn listed(spool: &Spool) -> Result<Vec<Listed>> {
+    let mut builders = Vec::new();
+    for file_name in list::names(&spool.at("builder"))? {
+        let Some(name) = file_name.strip_suffix(".toml").and_then(|stem| stem.parse::<Builder>().ok()) else {
+            continue;
+        };
+        let path = file(spool, &name);
+        let (Ok(known), Ok(meta)) = (record::read::<Registration>(&path), fs::metadata(&path)) else {
+            continue;
+        };
+        let seen =
+            meta.modified().ok().and_then(|time| Timestamp::try_from(time).ok()).unwrap_or(known.since);
+        builders.push(Listed {
+            archs: known.archs,
+            since: known.since,
+            seen,
+            paused: is_paused(spool, &name),
+            building: list::building_by(spool, &name)?.len(),
+            name,
+        });
+    }
+    builders.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+    Ok(builders)
+}

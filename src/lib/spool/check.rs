@@ -1,0 +1,332 @@
+//! The invariants of a spool, one function each, and the repair of what has one right answer.
+
+use std::collections::HashMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::place::DIRECTORIES;
+use super::{Entry, Report, Spool, Stand, TicketName, list, queue, report};
+use crate::base::durable::{self, Shift};
+use crate::base::{Clock, Error, Result, lock, output};
+use crate::names::{Arch, Builder, Id, Name, Tree};
+
+/// How long a file may lie in `tmp` before whoever made it is dead for certain.
+const STALE: Duration = Duration::from_secs(24 * 3600);
+
+/// Something that is not as it must be.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Problem {
+    /// What is wrong, relative to the spool.
+    pub path: String,
+    /// How.
+    pub text: String,
+    /// What was done about it.
+    pub repaired: Option<String>,
+}
+
+impl std::fmt::Display for Problem {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {}", output::inert(&self.path), self.text)?;
+        match &self.repaired {
+            Some(done) => write!(f, " ({done})"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Moves a file that cannot be used to `bad/`, with the reason beside it. Nothing is ever deleted.
+///
+/// # Errors
+/// A failing system call.
+pub fn quarantine(spool: &Spool, path: &Path, why: &str) -> Result<()> {
+    let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let mut target = spool.at("bad").join(&name);
+    while target.symlink_metadata().is_ok() {
+        target = spool.at("bad").join(format!("{name}.{}", durable::random_word(4)));
+    }
+    if durable::shift(path, &target)? == Shift::Moved {
+        let mut why_file = target.into_os_string();
+        why_file.push(".why");
+        let from = path.strip_prefix(spool.root()).unwrap_or(path).display();
+        let text = format!("{}\nwas {}\n", output::inert(why), output::inert(&from.to_string()));
+        durable::put(&spool.tmp(), Path::new(&why_file), text.as_bytes())?;
+    }
+    Ok(())
+}
+
+/// Looks at every invariant; with `repair` mends what has one right answer and quarantines the rest.
+///
+/// # Errors
+/// A directory that cannot be read, a repair that fails.
+pub fn check(spool: &Spool, repair: bool, clock: &Clock) -> Result<Vec<Problem>> {
+    let _lock = if repair { Some(spool.lock_queue(lock::PATIENCE)?) } else { None };
+    let mut look = Look { spool, repair, clock, problems: Vec::new() };
+    look.whole()?;
+    look.foreign()?;
+    let entries = look.complete()?;
+    look.conserved(&entries)?;
+    look.superseded(&entries)?;
+    look.ended(&entries);
+    look.leftovers()?;
+    look.quarantined()?;
+    Ok(look.problems)
+}
+
+struct Look<'a> {
+    spool: &'a Spool,
+    repair: bool,
+    clock: &'a Clock,
+    problems: Vec<Problem>,
+}
+
+impl Look<'_> {
+    fn found(
+        &mut self,
+        path: &Path,
+        text: impl Into<String>,
+        mend: impl FnOnce() -> Result<String>,
+    ) -> Result<()> {
+        let shown = path.strip_prefix(self.spool.root()).unwrap_or(path);
+        let repaired = if self.repair { Some(mend()?) } else { None };
+        let path = shown.to_string_lossy().into_owned();
+        self.problems.push(Problem { path, text: text.into(), repaired });
+        Ok(())
+    }
+
+    fn bad(&mut self, path: &Path, text: &str) -> Result<()> {
+        let spool = self.spool;
+        self.found(path, text, || quarantine(spool, path, text).map(|()| "moved to bad".to_owned()))
+    }
+
+    /// Every directory is there, and belongs to the spool's owner.
+    fn whole(&mut self) -> Result<()> {
+        for name in DIRECTORIES {
+            let path = self.spool.at(name);
+            if !path.is_dir() {
+                self.found(&path, "the directory is missing", || {
+                    durable::make_dir(&path).map(|()| "made".to_owned())
+                })?;
+            }
+        }
+        Ok(())
+    }
+
+    /// No phantom: what does not match the grammar changes nothing, but somebody should know.
+    fn foreign(&mut self) -> Result<()> {
+        let root = self.spool.root().to_owned();
+        for name in list::names(&root)? {
+            if !DIRECTORIES.contains(&name.as_str()) && !["format", "pause"].contains(&name.as_str()) {
+                self.bad(&root.join(name), "is not a part of a spool")?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Complete: every file in `new`, `run`, `done` passes the grammar and parses, and lies where its name says.
+    fn complete(&mut self) -> Result<Vec<Entry>> {
+        let mut entries = Vec::new();
+        for (directory, place) in places(self.spool)? {
+            for text in list::names(&directory)? {
+                let path = directory.join(&text);
+                match text.parse::<TicketName>() {
+                    Err(error) => self.bad(&path, &error.to_string())?,
+                    Ok(name) if !place.fits(&name) => self.bad(&path, "lies in the wrong directory")?,
+                    Ok(name) => {
+                        let entry = Entry { name, builder: place.builder(), path };
+                        if self.readable(&entry)? {
+                            entries.push(entry);
+                        }
+                    }
+                }
+            }
+        }
+        Ok(entries)
+    }
+
+    fn readable(&mut self, entry: &Entry) -> Result<bool> {
+        match entry.ticket() {
+            Ok(ticket) if queue::agrees(&entry.name, &ticket) => return Ok(true),
+            Ok(_) => self.bad(&entry.path, "its name and its content disagree")?,
+            // Moved on between the listing and the look.
+            Err(_) if !entry.path.exists() => {}
+            Err(error) => self.bad(&entry.path, &error.to_string())?,
+        }
+        Ok(false)
+    }
+
+    /// Conserved and exclusive: a ticket is in one place. Of two the furthest on is right: an end is final, a
+    /// later epoch fences an earlier one.
+    fn conserved(&mut self, entries: &[Entry]) -> Result<()> {
+        let mut best: HashMap<&Id, &Entry> = HashMap::new();
+        let rank = |entry: &Entry| {
+            let place = match entry.name.stand {
+                Stand::Waiting(_) => 0,
+                Stand::Building(_) => 1,
+                Stand::Done(_) => 2,
+            };
+            (place, entry.name.epoch)
+        };
+        for entry in entries {
+            let kept = best.entry(&entry.name.id).or_insert(entry);
+            if rank(entry) > rank(kept) {
+                *kept = entry;
+            }
+        }
+        for entry in entries {
+            let twice = best.get(&entry.name.id).filter(|kept| kept.path != entry.path);
+            if let Some(kept) = twice {
+                let other =
+                    kept.path.strip_prefix(self.spool.root()).unwrap_or(&kept.path).display().to_string();
+                self.bad(&entry.path, &format!("the same ticket is {other}"))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Of two waiting tickets for one package the later one holds: an enqueue was interrupted.
+    fn superseded(&mut self, entries: &[Entry]) -> Result<()> {
+        let mut newest = HashMap::new();
+        let waiting = || entries.iter().filter(|entry| matches!(entry.name.stand, Stand::Waiting(_)));
+        for entry in waiting() {
+            let kept = newest.entry(entry.name.package()).or_insert(entry);
+            if entry.name.id > kept.name.id {
+                *kept = entry;
+            }
+        }
+        for entry in waiting() {
+            let Some(later) =
+                newest.get(&entry.name.package()).filter(|later| later.name.id != entry.name.id)
+            else {
+                continue;
+            };
+            let (spool, clock, id) = (self.spool, self.clock, later.name.id.clone());
+            self.found(&entry.path, format!("{id} asks for the same package later"), || {
+                queue::supersede(spool, entry, &id, clock).map(|()| "superseded".to_owned())
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Final: an ended ticket has the report that ended it.
+    fn ended(&mut self, entries: &[Entry]) {
+        for entry in entries {
+            let Stand::Done(outcome) = entry.name.stand else { continue };
+            let path = self.spool.report(&entry.name.id, entry.name.epoch, outcome);
+            if let Err(error) = Report::read(&path) {
+                let path = entry.path.strip_prefix(self.spool.root()).unwrap_or(&entry.path);
+                let path = path.to_string_lossy().into_owned();
+                self.problems.push(Problem { path, text: format!("has no report: {error}"), repaired: None });
+            }
+        }
+    }
+
+    /// What a killed program left: temporary files, live logs and packages of tries that are over.
+    fn leftovers(&mut self) -> Result<()> {
+        for (path, text) in stale(self.spool)? {
+            let removed = path.clone();
+            self.found(&path, text, move || remove(&removed).map(|()| "removed".to_owned()))?;
+        }
+        Ok(())
+    }
+
+    fn quarantined(&mut self) -> Result<()> {
+        let bad = self.spool.at("bad");
+        for name in list::names(&bad)? {
+            let path = bad.join(&name);
+            if Path::new(&name).extension().is_some_and(|extension| extension == "why") || self.repair {
+                continue;
+            }
+            let why = fs::read_to_string(format!("{}.why", path.display())).unwrap_or_default();
+            let text = format!("is in quarantine: {}", why.lines().next().unwrap_or("nobody says why"));
+            self.problems.push(Problem { path: format!("bad/{name}"), text, repaired: None });
+        }
+        Ok(())
+    }
+}
+
+/// A directory of tickets, and what it takes.
+enum Place {
+    New(Arch),
+    Run(Builder),
+    Done(Tree, Name),
+}
+
+impl Place {
+    fn fits(&self, name: &TicketName) -> bool {
+        match (self, &name.stand) {
+            (Place::New(arch), Stand::Waiting(_)) => name.item.arch == *arch,
+            (Place::Run(_), Stand::Building(_)) => true,
+            (Place::Done(tree, package), Stand::Done(_)) => name.tree == *tree && name.item.name == *package,
+            (Place::New(_) | Place::Run(_) | Place::Done(..), _) => false,
+        }
+    }
+
+    fn builder(&self) -> Option<Builder> {
+        match self {
+            Place::Run(builder) => Some(builder.clone()),
+            Place::New(_) | Place::Done(..) => None,
+        }
+    }
+}
+
+fn places(spool: &Spool) -> Result<Vec<(PathBuf, Place)>> {
+    let mut places = Vec::new();
+    for arch in list::directories::<Arch>(&spool.at("new"))? {
+        places.push((spool.new_dir(&arch), Place::New(arch)));
+    }
+    for builder in list::directories::<Builder>(&spool.at("run"))? {
+        places.push((spool.run_dir(&builder), Place::Run(builder)));
+    }
+    for tree in list::directories::<Tree>(&spool.at("done"))? {
+        let directory = spool.at("done").join(&tree);
+        for name in list::directories::<Name>(&directory)? {
+            places.push((directory.join(&name), Place::Done(tree.clone(), name)));
+        }
+    }
+    Ok(places)
+}
+
+/// Removes what killed programs left behind; part of each round.
+///
+/// # Errors
+/// A failing system call.
+pub fn sweep(spool: &Spool) -> Result<()> {
+    stale(spool)?.iter().try_for_each(|(path, _)| remove(path))
+}
+
+fn remove(path: &Path) -> Result<()> {
+    if path.is_dir() { durable::remove_tree(path) } else { durable::remove(path) }
+}
+
+fn stale(spool: &Spool) -> Result<Vec<(PathBuf, &'static str)>> {
+    let mut found = Vec::new();
+    let old = |path: &Path| {
+        let age = fs::symlink_metadata(path).and_then(|meta| meta.modified()).map(|time| time.elapsed());
+        matches!(age, Ok(Ok(age)) if age > STALE)
+    };
+    for entry in fs::read_dir(spool.tmp()).map_err(|source| Error::io("read", spool.tmp(), source))?.flatten()
+    {
+        if old(&entry.path()) {
+            found.push((entry.path(), "was left by a program that died"));
+        }
+    }
+    let running: Vec<String> = list::building(spool)?.iter().map(|entry| entry.name.try_word()).collect();
+    for name in list::names(&spool.at("live"))? {
+        let path = spool.at("live").join(&name);
+        if !running.iter().any(|word| name.strip_suffix(".log") == Some(word)) && old(&path) {
+            found.push((path, "is the live log of a try that is over"));
+        }
+    }
+    for (id, epoch) in report::held(spool)? {
+        let path = spool.hold(&id, epoch);
+        let built = report::ended(spool, &id, epoch)?
+            .is_some_and(|entry| entry.state() == crate::names::State::Built);
+        if path.is_dir() && !built && !running.contains(&format!("{id}.{epoch}")) && old(&path) {
+            found.push((path, "holds packages of a try that did not end as built"));
+        }
+    }
+    Ok(found)
+}

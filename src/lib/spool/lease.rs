@@ -1,0 +1,221 @@
+//! Leases: a builder says that it lives; whoever is not heard of for a whole lease loses its claim.
+//!
+//! No two clocks are ever compared. The reaper remembers each claim's file time and, by the boot clock of its
+//! own host, when it first saw that pair; a beat changes the pair.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{Read, Seek, SeekFrom};
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+use serde::{Deserialize, Serialize};
+
+use super::report::{blank, destination, file, owe, why_refused};
+use super::{Claim, Entry, Report, Spool, Stand, builder, list, record};
+use crate::base::durable::{self, Shift};
+use crate::base::{Clock, Error, Result, lock};
+use crate::config::TroubleSection;
+use crate::names::Outcome;
+
+/// The most a live log grows by in one beat, bytes.
+const LOG_STEP: u64 = 4 << 20;
+
+/// The answer to a beat.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Beat {
+    /// The claim holds for another lease.
+    GoOn,
+    /// Stop building; why.
+    Stop(String),
+}
+
+/// Extends the lease of `claim` and hands over what `log` has grown by since the last beat, up to `limit` bytes
+/// of it in all.
+///
+/// # Errors
+/// A failing system call.
+pub fn beat(spool: &Spool, claim: &Claim, log: Option<&Path>, limit: u64) -> Result<Beat> {
+    let held = hear(spool, claim)?;
+    if !held {
+        let reason = match list::find(spool, &claim.id)? {
+            Some(entry) => why_refused(spool, &entry),
+            None => "there is no such ticket any more".to_owned(),
+        };
+        return Ok(Beat::Stop(reason));
+    }
+    builder::touch(spool, &claim.builder)?;
+    if let Some(log) = log {
+        grow(&spool.live(&claim.id, claim.epoch), log, limit)?;
+    }
+    Ok(Beat::GoOn)
+}
+
+/// Touches the claim, if it is there. The shared lock keeps the reaper, which takes it exclusively, from moving
+/// a claim between our look and our touch.
+fn hear(spool: &Spool, claim: &Claim) -> Result<bool> {
+    let directory = spool.run_dir(&claim.builder);
+    if !directory.exists() {
+        return Ok(false);
+    }
+    let _lock = lock::shared(&directory, lock::PATIENCE)?;
+    match claim.entry(spool)? {
+        Some(entry) => durable::touch(&entry.path, SystemTime::now()),
+        None => Ok(false),
+    }
+}
+
+fn grow(live: &Path, log: &Path, limit: u64) -> Result<()> {
+    let have = fs::metadata(live).map(|meta| meta.len()).unwrap_or(0);
+    let mut source = durable::open_regular(log)?;
+    source.seek(SeekFrom::Start(have)).map_err(|error| Error::io("read", log, error))?;
+    let mut bytes = Vec::new();
+    let room = limit.saturating_sub(have).min(LOG_STEP);
+    source.take(room).read_to_end(&mut bytes).map_err(|error| Error::io("read", log, error))?;
+    if bytes.is_empty() { Ok(()) } else { durable::append(live, &bytes) }
+}
+
+/// What the reaper knew after its last round; a cache: without it everybody gets a whole lease again.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Table {
+    /// Times of the boot clock mean something only under the same boot.
+    boot: String,
+    /// By file name of the claim.
+    claims: BTreeMap<String, Sighting>,
+}
+
+/// A claim's file time, and when the reaper first saw it so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+struct Sighting {
+    /// Modification time, nanoseconds since 1970; only ever compared for being the same.
+    mtime: i64,
+    /// Boot clock, milliseconds.
+    first: u64,
+}
+
+/// Judges the claims that are there: the table for the next round, and which have been silent for a lease.
+fn judge(
+    known: &Table,
+    there: &BTreeMap<String, i64>,
+    boot: &str,
+    now: u64,
+    lease: u64,
+) -> (Table, Vec<String>) {
+    let mut next = Table { boot: boot.to_owned(), claims: BTreeMap::new() };
+    let mut silent = Vec::new();
+    for (name, mtime) in there {
+        let before = known.claims.get(name).filter(|old| known.boot == boot && old.mtime == *mtime);
+        let first = before.map_or(now, |old| old.first.min(now));
+        if now - first >= lease && before.is_some() {
+            silent.push(name.clone());
+        }
+        next.claims.insert(name.clone(), Sighting { mtime: *mtime, first });
+    }
+    (next, silent)
+}
+
+/// Takes back every claim that has not been heard of for `lease`; returns what each ticket became.
+///
+/// # Errors
+/// A failing system call; what was taken back before stays taken back.
+pub fn reclaim(
+    spool: &Spool,
+    lease: Duration,
+    trouble: &TroubleSection,
+    clock: &Clock,
+) -> Result<Vec<Entry>> {
+    let path = spool.at("cache").join("leases.toml");
+    let known = record::read(&path).unwrap_or_default();
+    let entries = list::building(spool)?;
+    let there =
+        entries.iter().filter_map(|entry| Some((entry.name.to_string(), mtime(&entry.path)?))).collect();
+    let now = u64::try_from(clock.boot().as_millis()).unwrap_or(u64::MAX);
+    let lease = u64::try_from(lease.as_millis()).unwrap_or(u64::MAX);
+    let (mut next, silent) = judge(&known, &there, &clock.boot_id(), now, lease);
+    let mut lost = Vec::new();
+    for entry in entries.iter().filter(|entry| silent.contains(&entry.name.to_string())) {
+        if let Some(entry) = take_back(spool, entry, there.get(&entry.name.to_string()), trouble, clock)? {
+            next.claims.remove(&entry.name.to_string());
+            lost.push(entry);
+        }
+    }
+    durable::replace(&path, record::text(&next)?.as_bytes())?;
+    Ok(lost)
+}
+
+fn take_back(
+    spool: &Spool,
+    entry: &Entry,
+    seen: Option<&i64>,
+    trouble: &TroubleSection,
+    clock: &Clock,
+) -> Result<Option<Entry>> {
+    let (Some(builder), Stand::Building(hold)) = (&entry.builder, &entry.name.stand) else { return Ok(None) };
+    let _queue = spool.lock_queue(lock::PATIENCE)?;
+    let _beats = lock::exclusive(&spool.run_dir(builder), lock::PATIENCE)?;
+    // Looked at once more: a beat may have come between the round's look and the lock.
+    if mtime(&entry.path).as_ref() != seen {
+        return Ok(None);
+    }
+    let report = Report {
+        stage: Some("lease".to_owned()),
+        reason: format!("{builder} was not heard of for a whole lease"),
+        builder: Some(builder.clone()),
+        started: Some(hold.since.0),
+        ..blank(&entry.ticket()?, entry.name.epoch, Outcome::Trouble, clock.now())
+    };
+    let ended = entry.name.epoch >= trouble.claims;
+    let name = if ended {
+        destination(spool, &entry.name, Outcome::Trouble, trouble, clock)
+    } else {
+        // Nobody but the builder was at fault, so the ticket need not rest.
+        entry.name.standing(Stand::Waiting(None))
+    };
+    file(spool, &report)?;
+    if ended {
+        owe(spool, &report)?;
+    }
+    let path = if ended { spool.done(&name) } else { spool.waiting(&name) };
+    match durable::shift(&entry.path, &path)? {
+        Shift::Moved => Ok(Some(Entry { name, builder: None, path })),
+        Shift::Gone => Ok(None),
+    }
+}
+
+fn mtime(path: &Path) -> Option<i64> {
+    let time = fs::symlink_metadata(path).ok()?.modified().ok()?;
+    i64::try_from(time.duration_since(SystemTime::UNIX_EPOCH).ok()?.as_nanos()).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn there(mtime: i64) -> BTreeMap<String, i64> {
+        BTreeMap::from([("claim".to_owned(), mtime)])
+    }
+
+    #[test]
+    fn a_claim_is_lost_only_when_seen_silent_for_a_whole_lease() {
+        let (table, silent) = judge(&Table::default(), &there(1), "a", 1_000, 600);
+        assert!(silent.is_empty(), "a first sight proves nothing");
+        assert!(judge(&table, &there(1), "a", 1_599, 600).1.is_empty());
+        assert_eq!(judge(&table, &there(1), "a", 1_600, 600).1, ["claim"]);
+    }
+
+    #[test]
+    fn a_beat_gives_a_whole_lease_again() {
+        let (table, _) = judge(&Table::default(), &there(1), "a", 1_000, 600);
+        let (table, silent) = judge(&table, &there(2), "a", 5_000, 600);
+        assert!(silent.is_empty());
+        assert!(judge(&table, &there(2), "a", 5_599, 600).1.is_empty());
+    }
+
+    #[test]
+    fn after_a_restart_of_the_master_everybody_gets_a_whole_lease_again() {
+        let (table, _) = judge(&Table::default(), &there(1), "a", 9_000_000, 600);
+        let (table, silent) = judge(&table, &there(1), "b", 10, 600);
+        assert!(silent.is_empty());
+        assert_eq!(judge(&table, &there(1), "b", 610, 600).1, ["claim"]);
+    }
+}

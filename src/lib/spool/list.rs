@@ -1,0 +1,236 @@
+//! Looking: what is in the spool, by file names alone. What does not match the grammar is not there.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+
+use super::{Report, Spool, Stand, Ticket, TicketName};
+use crate::base::{Error, Result};
+use crate::names::{Arch, Builder, Id, Name, Outcome, State, Tree};
+
+/// A ticket where it lies.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// What its file name says.
+    pub name: TicketName,
+    /// Who holds it, if it is in `run`.
+    pub builder: Option<Builder>,
+    /// Where it is (was, if somebody moved it since).
+    pub path: PathBuf,
+}
+
+impl Entry {
+    /// Returns the state.
+    pub fn state(&self) -> State {
+        self.name.state()
+    }
+
+    /// Reads what the ticket says.
+    ///
+    /// # Errors
+    /// Damaged, or moved since.
+    pub fn ticket(&self) -> Result<Ticket> {
+        Ticket::read(&self.path)
+    }
+
+    /// Reads the report that ended it; none for a ticket that has not ended.
+    pub fn report(&self, spool: &Spool) -> Option<Report> {
+        let Stand::Done(outcome) = self.name.stand else { return None };
+        Report::read(&spool.report(&self.name.id, self.name.epoch, outcome)).ok()
+    }
+
+    /// Returns since when it has been in this state, as far as the name tells: when asked for, claimed; for an
+    /// ended one the report knows better ([`Entry::report`]).
+    pub fn since(&self) -> Timestamp {
+        match &self.name.stand {
+            Stand::Building(hold) => hold.since.0,
+            Stand::Waiting(_) | Stand::Done(_) => self.name.id.time(),
+        }
+    }
+}
+
+/// Returns the waiting tickets of all architectures in claim order.
+///
+/// # Errors
+/// A directory that cannot be read.
+pub fn waiting(spool: &Spool) -> Result<Vec<Entry>> {
+    let mut entries = Vec::new();
+    for arch in directories::<Arch>(&spool.at("new"))? {
+        entries.extend(waiting_for(spool, &arch)?);
+    }
+    entries.sort_unstable_by_key(|entry| entry.name.to_string());
+    Ok(entries)
+}
+
+/// Returns the waiting tickets of one architecture in claim order.
+///
+/// # Errors
+/// A directory that cannot be read.
+pub fn waiting_for(spool: &Spool, arch: &Arch) -> Result<Vec<Entry>> {
+    tickets(&spool.new_dir(arch), None, |name| {
+        matches!(name.stand, Stand::Waiting(_)) && name.item.arch == *arch
+    })
+}
+
+/// Returns the tickets that builders hold.
+///
+/// # Errors
+/// A directory that cannot be read.
+pub fn building(spool: &Spool) -> Result<Vec<Entry>> {
+    let mut entries = Vec::new();
+    for builder in directories::<Builder>(&spool.at("run"))? {
+        entries.extend(building_by(spool, &builder)?);
+    }
+    Ok(entries)
+}
+
+/// Returns the tickets that `builder` holds.
+///
+/// # Errors
+/// A directory that cannot be read.
+pub fn building_by(spool: &Spool, builder: &Builder) -> Result<Vec<Entry>> {
+    tickets(&spool.run_dir(builder), Some(builder), |name| matches!(name.stand, Stand::Building(_)))
+}
+
+/// Returns every ended ticket, by tree, name and age.
+///
+/// # Errors
+/// A directory that cannot be read.
+pub fn done(spool: &Spool) -> Result<Vec<Entry>> {
+    let mut entries = Vec::new();
+    for tree in directories::<Tree>(&spool.at("done"))? {
+        for name in directories::<Name>(&spool.at("done").join(&tree))? {
+            entries.extend(done_of(spool, &tree, &name)?);
+        }
+    }
+    Ok(entries)
+}
+
+/// Returns the ended tickets of one package, all architectures, oldest first.
+///
+/// # Errors
+/// A directory that cannot be read.
+pub fn done_of(spool: &Spool, tree: &Tree, name: &Name) -> Result<Vec<Entry>> {
+    let directory = spool.at("done").join(tree).join(name);
+    let mut entries = tickets(&directory, None, |ticket| {
+        matches!(ticket.stand, Stand::Done(_)) && ticket.tree == *tree && ticket.item.name == *name
+    })?;
+    entries.sort_unstable_by(|a, b| a.name.id.cmp(&b.name.id));
+    Ok(entries)
+}
+
+/// Returns every ticket in the spool: waiting, building, ended.
+///
+/// In this order on purpose: a ticket that moves on meanwhile is met twice rather than missed; the later
+/// place is the one that holds.
+///
+/// # Errors
+/// A directory that cannot be read.
+pub fn all(spool: &Spool) -> Result<Vec<Entry>> {
+    let mut entries = waiting(spool)?;
+    entries.extend(building(spool)?);
+    entries.extend(done(spool)?);
+    Ok(latest(entries))
+}
+
+/// Of entries of the same ticket keeps the last.
+fn latest(entries: Vec<Entry>) -> Vec<Entry> {
+    let mut last = std::collections::HashMap::new();
+    for (at, entry) in entries.iter().enumerate() {
+        last.insert(entry.name.id.clone(), at);
+    }
+    let keep = |(at, entry): (usize, Entry)| (last.get(&entry.name.id) == Some(&at)).then_some(entry);
+    entries.into_iter().enumerate().filter_map(keep).collect()
+}
+
+/// Returns every ticket of a package, all architectures: waiting, building, ended (oldest first).
+///
+/// # Errors
+/// A directory that cannot be read.
+pub fn of_package(spool: &Spool, tree: Option<&Tree>, name: &Name) -> Result<Vec<Entry>> {
+    let wanted =
+        |entry: &Entry| entry.name.item.name == *name && tree.is_none_or(|tree| entry.name.tree == *tree);
+    let mut entries: Vec<Entry> = waiting(spool)?.into_iter().filter(wanted).collect();
+    entries.extend(building(spool)?.into_iter().filter(wanted));
+    for known in directories::<Tree>(&spool.at("done"))? {
+        if tree.is_none_or(|tree| *tree == known) {
+            entries.extend(done_of(spool, &known, name)?);
+        }
+    }
+    Ok(latest(entries))
+}
+
+/// Returns the ticket with this ID.
+///
+/// # Errors
+/// A directory that cannot be read.
+pub fn find(spool: &Spool, id: &Id) -> Result<Option<Entry>> {
+    let has = |entry: &Entry| entry.name.id == *id;
+    // Twice: between the look into `new` and the look into `run` it may move on or come back.
+    for _ in 0..2 {
+        if let Some(entry) = waiting(spool)?.into_iter().chain(building(spool)?).find(has) {
+            return Ok(Some(entry));
+        }
+        if let Some(entry) = done(spool)?.into_iter().find(has) {
+            return Ok(Some(entry));
+        }
+    }
+    Ok(None)
+}
+
+/// Returns how one ticket's earlier tries ended: the reports of trouble, by epoch.
+pub fn troubles(spool: &Spool, name: &TicketName) -> Vec<Report> {
+    let last = match name.stand {
+        Stand::Waiting(_) | Stand::Done(Outcome::Trouble) => name.epoch + 1,
+        Stand::Building(_) | Stand::Done(_) => name.epoch,
+    };
+    (1..last)
+        .filter_map(|epoch| Report::read(&spool.report(&name.id, epoch, Outcome::Trouble)).ok())
+        .collect()
+}
+
+fn tickets(
+    directory: &Path,
+    builder: Option<&Builder>,
+    fits: impl Fn(&TicketName) -> bool,
+) -> Result<Vec<Entry>> {
+    let mut entries: Vec<Entry> = names(directory)?
+        .iter()
+        .filter_map(|text| text.parse::<TicketName>().ok())
+        .filter(|name| fits(name))
+        .map(|name| Entry { path: directory.join(name.to_string()), builder: builder.cloned(), name })
+        .collect();
+    entries.sort_unstable_by_key(|entry| entry.name.to_string());
+    Ok(entries)
+}
+
+/// Returns the words of type `T` among the entries of `directory`, sorted; none if it does not exist.
+pub(super) fn directories<T: std::str::FromStr + Ord>(directory: &Path) -> Result<Vec<T>> {
+    let mut words: Vec<T> = names(directory)?.iter().filter_map(|text| text.parse().ok()).collect();
+    words.sort_unstable();
+    Ok(words)
+}
+
+/// Returns the names in `directory` that are UTF-8 and no dot files; none if it does not exist.
+///
+/// # Errors
+/// A directory that cannot be read.
+pub fn names(directory: &Path) -> Result<Vec<String>> {
+    let entries = match fs::read_dir(directory) {
+        Ok(entries) => entries,
+        Err(source) if source.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(source) if source.kind() == std::io::ErrorKind::NotADirectory => return Ok(Vec::new()),
+        Err(source) => return Err(Error::io("read", directory, source)),
+    };
+    let mut names = Vec::new();
+    for entry in entries {
+        let entry = entry.map_err(|source| Error::io("read", directory, source))?;
+        if let Ok(name) = entry.file_name().into_string()
+            && !name.starts_with('.')
+        {
+            names.push(name);
+        }
+    }
+    Ok(names)
+}

@@ -1,0 +1,211 @@
+//! The spool directory: where things lie in it, making an empty one, and refusing what is none.
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use crate::base::{Error, Result, durable, lock};
+use crate::names::{Arch, Builder, Id, Outcome};
+
+use super::TicketName;
+
+/// What the file `format` of every spool says.
+const FORMAT: &str = "syncpkg spool, format 1\n";
+
+/// The directories of a spool; `spool-layout.md` has a section for each (a test says so).
+pub const DIRECTORIES: &[&str] = &[
+    "new", "run", "done", "report", "log", "live", "hold", "late", "bad", "builder", "owed", "sent", "drop",
+    "request", "lock", "cache", "tmp",
+];
+
+/// A spool directory that was found to be one.
+#[derive(Debug, Clone)]
+pub struct Spool {
+    root: PathBuf,
+}
+
+impl Spool {
+    /// Opens the spool at `root`.
+    ///
+    /// # Errors
+    /// Wrong use when there is nothing, or a directory that is no spool, or a spool of another format.
+    pub fn open(root: &Path) -> Result<Self> {
+        let missing = |text: String| {
+            Error::wrong(text).hint(format!("make an empty one with: syncpkg-init {}", root.display()))
+        };
+        match fs::read_to_string(root.join("format")) {
+            Ok(text) if text == FORMAT => Ok(Self { root: root.to_owned() }),
+            Ok(_) => Err(Error::wrong(format!("cannot use {}: its format is not 1", root.display()))),
+            Err(_) if !root.exists() => {
+                Err(missing(format!("cannot open {}: there is no spool", root.display())))
+            }
+            Err(source) if source.kind() == std::io::ErrorKind::NotFound => {
+                Err(missing(format!("cannot open {}: it is no spool", root.display())))
+            }
+            Err(source) => Err(Error::io("open", root.join("format"), source)),
+        }
+    }
+
+    /// Makes an empty spool at `root`, or finishes one whose making was interrupted; an existing one is opened.
+    ///
+    /// # Errors
+    /// Wrong use for a directory that has other things in it.
+    pub fn create(root: &Path) -> Result<Self> {
+        if let Ok(spool) = Self::open(root) {
+            return Ok(spool);
+        }
+        refuse_foreign(root)?;
+        durable::make_dir(root)?;
+        for directory in DIRECTORIES {
+            durable::make_dir(&root.join(directory))?;
+        }
+        // Others may put a request here, but neither list it nor touch what is not theirs (protocol.md).
+        let drop = root.join("drop");
+        fs::set_permissions(&drop, fs::Permissions::from_mode(0o1733))
+            .map_err(|source| Error::io("set the mode of", &drop, source))?;
+        // Last: a spool is one when everything else is there.
+        match durable::put(&root.join("tmp"), &root.join("format"), FORMAT.as_bytes())? {
+            durable::Put::Made | durable::Put::Same => Self::open(root),
+            durable::Put::Differs => {
+                Err(Error::wrong(format!("cannot use {}: it has another format", root.display())))
+            }
+        }
+    }
+
+    /// Returns the spool's directory.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Returns a directory or file directly in the spool.
+    pub fn at(&self, name: &str) -> PathBuf {
+        self.root.join(name)
+    }
+
+    /// Returns where puts begin.
+    pub fn tmp(&self) -> PathBuf {
+        self.at("tmp")
+    }
+
+    /// Returns `new/ARCH`.
+    pub fn new_dir(&self, arch: &Arch) -> PathBuf {
+        self.at("new").join(arch)
+    }
+
+    /// Returns `run/BUILDER`.
+    pub fn run_dir(&self, builder: &Builder) -> PathBuf {
+        self.at("run").join(builder)
+    }
+
+    /// Returns the path of a waiting ticket.
+    pub fn waiting(&self, name: &TicketName) -> PathBuf {
+        self.new_dir(&name.item.arch).join(name.to_string())
+    }
+
+    /// Returns the path of a ticket that `builder` holds.
+    pub fn building(&self, builder: &Builder, name: &TicketName) -> PathBuf {
+        self.run_dir(builder).join(name.to_string())
+    }
+
+    /// Returns the path of an ended ticket.
+    pub fn done(&self, name: &TicketName) -> PathBuf {
+        self.at("done").join(&name.tree).join(&name.item.name).join(name.to_string())
+    }
+
+    /// Returns the path of the report on one try: `report/DAY/ID.EPOCH.OUTCOME.toml`.
+    pub fn report(&self, id: &Id, epoch: u32, outcome: Outcome) -> PathBuf {
+        self.at("report").join(id.day()).join(format!("{id}.{epoch}.{outcome}.toml"))
+    }
+
+    /// Returns the path of the log of one ended try: `log/DAY/ID.EPOCH.log`.
+    pub fn log(&self, id: &Id, epoch: u32) -> PathBuf {
+        self.at("log").join(id.day()).join(format!("{id}.{epoch}.log"))
+    }
+
+    /// Returns the path of the growing log of a running try.
+    pub fn live(&self, id: &Id, epoch: u32) -> PathBuf {
+        self.at("live").join(format!("{id}.{epoch}.log"))
+    }
+
+    /// Returns the directory of the packages of one try that are not published yet.
+    pub fn hold(&self, id: &Id, epoch: u32) -> PathBuf {
+        self.at("hold").join(format!("{id}.{epoch}"))
+    }
+
+    /// Returns the file that says why the packages of one try are not published yet.
+    pub fn hold_reason(&self, id: &Id, epoch: u32) -> PathBuf {
+        self.at("hold").join(format!("{id}.{epoch}.why"))
+    }
+
+    /// Returns the note that somebody may have to be told of this try.
+    pub fn owed(&self, id: &Id, epoch: u32, outcome: Outcome) -> PathBuf {
+        self.at("owed").join(format!("{id}.{epoch}.{outcome}"))
+    }
+
+    /// Returns whether a person has paused all claims.
+    pub fn is_paused(&self) -> bool {
+        self.at("pause").exists()
+    }
+
+    /// Tells who owns the spool: (user, group).
+    ///
+    /// # Errors
+    /// The spool has vanished.
+    pub fn owner(&self) -> Result<(u32, u32)> {
+        let meta = fs::metadata(&self.root).map_err(|source| Error::io("look at", &self.root, source))?;
+        Ok((meta.uid(), meta.gid()))
+    }
+
+    /// Takes the lock under which tickets come (back) into `new`.
+    ///
+    /// # Errors
+    /// `Again` when somebody holds it longer than `patience`.
+    pub fn lock_queue(&self, patience: std::time::Duration) -> Result<lock::Lock> {
+        lock::exclusive(&self.at("lock").join("queue"), patience)
+    }
+}
+
+/// A directory with foreign things in it is never made a spool; the remains of an interrupted init may.
+fn refuse_foreign(root: &Path) -> Result<()> {
+    let entries = match fs::read_dir(root) {
+        Ok(entries) => entries,
+        Err(source) if source.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(source) => return Err(Error::io("read", root, source)),
+    };
+    for entry in entries {
+        let entry = entry.map_err(|source| Error::io("read", root, source))?;
+        let name = entry.file_name();
+        if !DIRECTORIES.iter().any(|ours| name == **ours) {
+            return Err(Error::wrong(format!(
+                "cannot make a spool of {}: it is not empty (there is {})",
+                root.display(),
+                crate::base::output::inert(&name.to_string_lossy())
+            )));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_spool_is_made_once_and_never_of_a_foreign_directory() {
+        let place = tempfile::tempdir().unwrap();
+        let root = place.path().join("spool");
+        assert!(Spool::open(&root).unwrap_err().to_string().ends_with("there is no spool"));
+        Spool::create(&root).unwrap();
+        Spool::create(&root).unwrap();
+        let error = Spool::create(place.path()).unwrap_err();
+        assert!(error.to_string().ends_with("it is not empty (there is spool)"), "{error}");
+        assert!(Spool::open(place.path()).unwrap_err().to_string().ends_with("it is no spool"));
+    }
+
+    #[test]
+    fn an_interrupted_init_is_finished() {
+        let place = tempfile::tempdir().unwrap();
+        fs::create_dir(place.path().join("new")).unwrap();
+        Spool::create(place.path()).unwrap();
+    }
+}

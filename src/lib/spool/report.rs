@@ -1,0 +1,426 @@
+//! Reporting: how a try ended, with its log and packages; one rename from `run` ends the ticket.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::{Claim, Entry, Spool, Stamp, Stand, TicketName, builder, list, record};
+use crate::base::durable::{self, Put, Shift};
+use crate::base::{Clock, Error, Result, lock};
+use crate::config::TroubleSection;
+use crate::names::{Arch, Builder, Id, Item, Name, Outcome, Release, Revision, Tree, Version};
+
+/// A file that a build left behind.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Product {
+    /// Its name, without directory.
+    pub name: String,
+    /// Its length in bytes.
+    pub size: u64,
+    /// Its SHA-256, lower case hex.
+    pub sha256: String,
+}
+
+/// How one try ended, as kept in `report/`. Also kept for tickets that nobody ever claimed (epoch 0).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Report {
+    /// The version of this record's shape.
+    pub format: u32,
+    /// The ticket.
+    pub id: Id,
+    /// Which claim of it.
+    pub epoch: u32,
+    /// The tree.
+    pub tree: Tree,
+    /// The package.
+    pub name: Name,
+    /// Its version.
+    pub version: Version,
+    /// Its release.
+    pub release: Release,
+    /// Its architecture.
+    pub arch: Arch,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// What was built.
+    pub revision: Revision,
+    /// Where in the build it ended: `checkout`, `prepare`, `fetch`, `build`, `check`, `package`, `lease` …
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stage: Option<String>,
+    /// Why, in one line.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub reason: String,
+    /// The exit status of the command, if it exited.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exit: Option<i32>,
+    /// Who built.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub builder: Option<Builder>,
+    /// On which host.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub host: String,
+    /// Who ended it, when it was not a builder.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub by: String,
+    /// When it was claimed (master's clock).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started: Option<Timestamp>,
+    /// When the report was accepted (master's clock).
+    pub ended: Timestamp,
+    /// Whether a log is kept.
+    #[serde(default)]
+    pub log: bool,
+    /// What it left behind.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub files: Vec<Product>,
+}
+
+impl Report {
+    /// Reads the report file `path`.
+    ///
+    /// # Errors
+    /// Not there or damaged.
+    pub fn read(path: &Path) -> Result<Self> {
+        record::read(path)
+    }
+
+    /// Returns what the ticket asked for.
+    pub fn item(&self) -> Item {
+        Item {
+            name: self.name.clone(),
+            version: self.version.clone(),
+            release: self.release.clone(),
+            arch: self.arch.clone(),
+        }
+    }
+
+    /// Returns how long the try took; none when nobody claimed it.
+    pub fn duration(&self) -> Option<SignedDuration> {
+        self.started.map(|started| self.ended.duration_since(started))
+    }
+}
+
+/// What a builder says about the end of a try.
+#[derive(Debug, Clone)]
+pub struct Ending {
+    /// Only `built`, `failed` and `trouble` are a builder's to say.
+    pub outcome: Outcome,
+    /// As [`Report::stage`].
+    pub stage: Option<String>,
+    /// As [`Report::reason`].
+    pub reason: String,
+    /// As [`Report::exit`].
+    pub exit: Option<i32>,
+    /// As [`Report::host`].
+    pub host: String,
+    /// The log, to be copied.
+    pub log: Option<PathBuf>,
+    /// The packages, to be copied.
+    pub files: Vec<PathBuf>,
+}
+
+/// Ends the claim. A repeat of an accepted report is accepted.
+///
+/// # Errors
+/// `No` when refused: the lease was lost and somebody else holds the ticket, it was aborted, it ended otherwise;
+/// the log is then kept in `late/`. Or a failing system call: nothing was acknowledged, ask again.
+pub fn end(
+    spool: &Spool,
+    claim: &Claim,
+    ending: &Ending,
+    trouble: &TroubleSection,
+    clock: &Clock,
+) -> Result<()> {
+    check(ending)?;
+    let Some(entry) = standing(spool, claim)? else { return settle(spool, claim, ending, clock) };
+    let report = draft(&entry, claim, ending, clock)?;
+    if let Some(log) = &ending.log {
+        keep_log(spool, &spool.log(&claim.id, claim.epoch), log)?;
+    }
+    if ending.outcome == Outcome::Built {
+        keep_files(spool, claim, ending)?;
+    }
+    let target = destination(spool, &entry.name, ending.outcome, trouble, clock);
+    file(spool, &report)?;
+    if matches!(target.stand, Stand::Done(_)) {
+        owe(spool, &report)?;
+    }
+    if conclude(spool, &entry, &target)? == Shift::Gone {
+        return settle(spool, claim, ending, clock);
+    }
+    let _ = std::fs::remove_file(spool.live(&claim.id, claim.epoch));
+    Ok(())
+}
+
+fn check(ending: &Ending) -> Result<()> {
+    match ending.outcome {
+        Outcome::Built | Outcome::Failed | Outcome::Trouble => Ok(()),
+        Outcome::Aborted | Outcome::Superseded => Err(Error::wrong(format!(
+            "cannot report \"{}\": that is not for a builder to say",
+            ending.outcome
+        ))),
+    }
+}
+
+/// Returns the ticket as long as this claim may end it: still held, or waiting again, unclaimed since.
+fn standing(spool: &Spool, claim: &Claim) -> Result<Option<Entry>> {
+    if let Some(entry) = claim.entry(spool)? {
+        return Ok(Some(entry));
+    }
+    let again = |entry: &Entry| entry.name.id == claim.id && entry.name.epoch == claim.epoch;
+    Ok(list::waiting(spool)?.into_iter().find(again))
+}
+
+/// Moves the ticket to its end or back to the queue. What returns to `new` does so under the queue's lock, so
+/// that nobody who looks for it misses it.
+fn conclude(spool: &Spool, entry: &Entry, target: &TicketName) -> Result<Shift> {
+    match target.stand {
+        Stand::Waiting(_) => {
+            let _lock = spool.lock_queue(lock::PATIENCE)?;
+            durable::shift(&entry.path, &spool.waiting(target))
+        }
+        Stand::Building(_) | Stand::Done(_) => durable::shift(&entry.path, &spool.done(target)),
+    }
+}
+
+/// Returns the name the ticket gets: ended, or after trouble resting in the queue while it has claims left.
+pub(super) fn destination(
+    spool: &Spool,
+    name: &TicketName,
+    outcome: Outcome,
+    trouble: &TroubleSection,
+    clock: &Clock,
+) -> TicketName {
+    if outcome != Outcome::Trouble || name.epoch >= trouble.claims {
+        return name.standing(Stand::Done(outcome));
+    }
+    let earlier = list::troubles(spool, &name.standing(Stand::Done(Outcome::Built))).len();
+    let factor = 3_u32.saturating_pow(u32::try_from(earlier).unwrap_or(u32::MAX));
+    let rest = SignedDuration::try_from(trouble.rest.0.saturating_mul(factor)).unwrap_or(SignedDuration::MAX);
+    let until = clock.now().checked_add(rest).unwrap_or(Timestamp::MAX);
+    name.standing(Stand::Waiting(Some(Stamp(until))))
+}
+
+/// The report that did not find its claim: accepted if it is a repeat, else kept in `late/` and refused.
+fn settle(spool: &Spool, claim: &Claim, ending: &Ending, clock: &Clock) -> Result<()> {
+    let found = list::find(spool, &claim.id)?;
+    let Some(entry) = found else {
+        return Err(Error::no(format!("refused: there is no ticket {}", claim.id)));
+    };
+    let reported = spool.report(&claim.id, claim.epoch, ending.outcome);
+    let (ended, same_epoch) = match &entry.name.stand {
+        Stand::Done(outcome) => (Some(*outcome), entry.name.epoch == claim.epoch),
+        Stand::Waiting(_) | Stand::Building(_) => (None, entry.name.epoch == claim.epoch),
+    };
+    let accepted_before = match ended {
+        Some(outcome) => same_epoch && outcome == ending.outcome,
+        // Trouble already filed at this or an earlier claim: the ticket went back for it.
+        None => ending.outcome == Outcome::Trouble && reported.exists(),
+    };
+    if accepted_before {
+        durable::confirm(&entry.path)?;
+        return Ok(());
+    }
+    keep_late(spool, &entry, claim, ending, clock)?;
+    Err(Error::no(format!("refused: {}", why_refused(spool, &entry))))
+}
+
+/// Says why a claim does not hold any more, for its builder.
+pub(super) fn why_refused(spool: &Spool, entry: &Entry) -> String {
+    match &entry.name.stand {
+        Stand::Waiting(_) => "the lease was lost, the ticket waits again".to_owned(),
+        Stand::Building(_) => match &entry.builder {
+            Some(builder) => format!("the lease was lost, {builder} holds the ticket now"),
+            None => "the lease was lost".to_owned(),
+        },
+        Stand::Done(Outcome::Aborted) => match entry.report(spool) {
+            Some(report) if report.reason.is_empty() => format!("aborted by {}", report.by),
+            Some(report) => format!("aborted by {}: {}", report.by, report.reason),
+            None => "aborted".to_owned(),
+        },
+        Stand::Done(outcome) => format!("the ticket has ended as {outcome}"),
+    }
+}
+
+fn keep_late(spool: &Spool, entry: &Entry, claim: &Claim, ending: &Ending, clock: &Clock) -> Result<()> {
+    let stem = format!("{}.{}.{}", claim.id, claim.epoch, ending.outcome);
+    let report = draft(entry, claim, ending, clock)?;
+    let path = spool.at("late").join(format!("{stem}.toml"));
+    if !path.exists() {
+        durable::put(&spool.tmp(), &path, record::text(&report)?.as_bytes())?;
+    }
+    match &ending.log {
+        Some(log) => keep_log(spool, &spool.at("late").join(format!("{stem}.log")), log),
+        None => Ok(()),
+    }
+}
+
+fn draft(entry: &Entry, claim: &Claim, ending: &Ending, clock: &Clock) -> Result<Report> {
+    let ticket = entry.ticket()?;
+    let started = match &entry.name.stand {
+        Stand::Building(hold) if entry.name.epoch == claim.epoch => Some(hold.since.0),
+        Stand::Building(_) | Stand::Waiting(_) | Stand::Done(_) => None,
+    };
+    Ok(Report {
+        stage: ending.stage.clone(),
+        reason: ending.reason.clone(),
+        exit: ending.exit,
+        builder: Some(claim.builder.clone()),
+        host: ending.host.clone(),
+        started,
+        log: ending.log.is_some(),
+        files: ending.files.iter().map(|path| product(path)).collect::<Result<_>>()?,
+        ..blank(&ticket, claim.epoch, ending.outcome, clock.now())
+    })
+}
+
+/// Returns a report that says nothing but which try of which ticket ended how and when.
+pub(super) fn blank(ticket: &super::Ticket, epoch: u32, outcome: Outcome, ended: Timestamp) -> Report {
+    Report {
+        format: 1,
+        id: ticket.id.clone(),
+        epoch,
+        tree: ticket.tree.clone(),
+        name: ticket.name.clone(),
+        version: ticket.version.clone(),
+        release: ticket.release.clone(),
+        arch: ticket.arch.clone(),
+        outcome,
+        revision: ticket.revision.clone(),
+        stage: None,
+        reason: String::new(),
+        exit: None,
+        builder: None,
+        host: String::new(),
+        by: String::new(),
+        started: None,
+        ended,
+        log: false,
+        files: Vec::new(),
+    }
+}
+
+/// Files a report before the rename that makes it true; until then nothing reads it. One that is there already
+/// comes from an interrupted attempt at the same step and stands.
+pub(super) fn file(spool: &Spool, report: &Report) -> Result<()> {
+    let path = spool.report(&report.id, report.epoch, report.outcome);
+    durable::put(&spool.tmp(), &path, record::text(report)?.as_bytes()).map(drop)
+}
+
+/// Notes, before the rename, that somebody may have to be told; whoever reads the note looks whether it came
+/// true.
+pub(super) fn owe(spool: &Spool, report: &Report) -> Result<()> {
+    durable::put(&spool.tmp(), &spool.owed(&report.id, report.epoch, report.outcome), b"").map(drop)
+}
+
+fn keep_log(spool: &Spool, target: &Path, log: &Path) -> Result<()> {
+    let mut source = durable::open_regular(log)?;
+    match durable::put_from(&spool.tmp(), target, &mut source)? {
+        Put::Made | Put::Same => Ok(()),
+        // The log of an earlier attempt at this report; it has been promised to nobody, but it is as good.
+        Put::Differs => Ok(()),
+    }
+}
+
+fn keep_files(spool: &Spool, claim: &Claim, ending: &Ending) -> Result<()> {
+    let hold = spool.hold(&claim.id, claim.epoch);
+    for path in &ending.files {
+        let name = base_name(path)?;
+        let mut source = durable::open_regular(path)?;
+        if durable::put_from(&spool.tmp(), &hold.join(name), &mut source)? == Put::Differs {
+            return Err(Error::wrong(format!("cannot keep {name}: this claim handed in other bytes before")));
+        }
+    }
+    Ok(())
+}
+
+fn product(path: &Path) -> Result<Product> {
+    let name = base_name(path)?.to_owned();
+    let mut file: File = durable::open_regular(path)?;
+    let (mut hash, mut size, mut buffer) = (Sha256::new(), 0, vec![0_u8; 1 << 16]);
+    loop {
+        let n = file.read(&mut buffer).map_err(|source| Error::io("read", path, source))?;
+        if n == 0 {
+            break;
+        }
+        size += n as u64;
+        hash.update(buffer.get(..n).unwrap_or_default());
+    }
+    let sha256 = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+    Ok(Product { name, size, sha256 })
+}
+
+/// Names of packages have the characters of their parts; anything else is hostile.
+fn base_name(path: &Path) -> Result<&str> {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b":@._+~^-".contains(&byte);
+    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    let plain = name.len() <= 240
+        && name.bytes().all(allowed)
+        && name.starts_with(|c: char| c.is_ascii_alphanumeric());
+    if plain {
+        Ok(name)
+    } else {
+        let shown = crate::base::output::inert(&path.to_string_lossy());
+        Err(Error::wrong(format!("cannot take the file {shown}: its name is not a package's")))
+    }
+}
+
+/// Returns the tries whose packages are held: (ticket, epoch).
+///
+/// # Errors
+/// A directory that cannot be read.
+pub fn held(spool: &Spool) -> Result<Vec<(Id, u32)>> {
+    let parse = |name: String| {
+        let (id, epoch) = name.split_once('.')?;
+        Some((id.parse().ok()?, epoch.parse().ok()?))
+    };
+    let mut tries: Vec<(Id, u32)> = list::names(&spool.at("hold"))?.into_iter().filter_map(parse).collect();
+    tries.sort_unstable();
+    Ok(tries)
+}
+
+/// Returns the ended ticket whose end this try was; none if it has not ended with it.
+///
+/// # Errors
+/// A directory that cannot be read.
+pub fn ended(spool: &Spool, id: &Id, epoch: u32) -> Result<Option<Entry>> {
+    for outcome in Outcome::ALL {
+        let Ok(report) = Report::read(&spool.report(id, epoch, *outcome)) else { continue };
+        let entries = list::done_of(spool, &report.tree, &report.name)?;
+        let fits = |entry: &Entry| {
+            entry.name.id == *id && entry.name.epoch == epoch && entry.name.stand == Stand::Done(*outcome)
+        };
+        if let Some(entry) = entries.into_iter().find(fits) {
+            return Ok(Some(entry));
+        }
+    }
+    Ok(None)
+}
+
+/// Returns the notes that somebody may have to be told: (ticket, epoch, outcome), oldest first.
+///
+/// # Errors
+/// A directory that cannot be read.
+pub fn owed(spool: &Spool) -> Result<Vec<(Id, u32, Outcome)>> {
+    let parse = |name: String| {
+        let mut parts = name.split('.');
+        let note = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
+        parts.next().is_none().then_some(note)
+    };
+    let mut notes: Vec<(Id, u32, Outcome)> =
+        list::names(&spool.at("owed"))?.into_iter().filter_map(parse).collect();
+    notes.sort_unstable();
+    Ok(notes)
+}
+
+/// Marks the builder as seen; its report is a sign of life too.
+///
+/// # Errors
+/// A failing system call.
+pub fn seen(spool: &Spool, claim: &Claim) -> Result<()> {
+    builder::touch(spool, &claim.builder)
+}
