@@ -12,4 +12,4 @@ mod word;
 pub use id::Id;
 pub use item::{Item, Package};
 pub use state::{Outcome, Priority, State};
-pub use word::{Arch, Builder, Instance, Name, Release, Tree, Version, Word};
+pub use word::{Arch, Builder, Instance, Name, Release, Revision, Tree, Version, Word};

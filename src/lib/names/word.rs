@@ -75,6 +75,8 @@ words! {
     Instance, "the instance", instance;
     /// A free word people choose, such as a batch: the grammar of a package name.
     Word, "the word", name;
+    /// A revision of a tree, the whole hash its repository goes by: `[0-9a-f]{4,64}`.
+    Revision, "the revision", revision;
 }
 
 impl Arch {
@@ -139,6 +141,15 @@ fn instance(text: &str) -> Result<(), &'static str> {
     all(text, 16, "")
 }
 
+fn revision(text: &str) -> Result<(), &'static str> {
+    match text.len() {
+        4..=64 if text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')) => Ok(()),
+        4..=64 => Err("it has a character that is no lower case hexadecimal digit"),
+        0..=3 => Err("it is too short"),
+        _ => Err("it is too long"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -163,5 +174,13 @@ mod tests {
         assert!("1:1".parse::<Release>().is_err());
         assert!("x86-64".parse::<Arch>().is_err());
         assert!("B1".parse::<Builder>().is_err());
+    }
+
+    #[test]
+    fn a_revision_is_a_hash_and_never_an_expression() {
+        for bad in ["", "abc", "HEAD", "-abcd", "abcd^", "ABCD", &"0".repeat(65)] {
+            assert!(bad.parse::<Revision>().is_err(), "{bad}");
+        }
+        assert!("0a1f".parse::<Revision>().is_ok());
     }
 }
