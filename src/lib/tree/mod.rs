@@ -1,1 +1,32 @@
-//! room
+//! Recipes and revisions: what a tree wants, and what of that is not built.
+//!
+//! Owns: reading recipes ([`read`], [`read_all`], [`find`]), asking a tree's repository ([`Repository`]), finding
+//! published packages ([`published`]) and missing ones ([`unbuilt`]). Refuses: running a recipe anywhere but in a
+//! sandbox without network, changing a repository. Invariant: one recipe, however evil, costs one [`Problem`], a
+//! bounded time, and nothing outside its sandbox.
+
+mod command;
+mod darcs;
+mod export;
+mod git;
+mod packages;
+mod paths;
+mod plain;
+mod read;
+mod recipe;
+mod revision;
+mod sandbox;
+mod session;
+pub mod unbuilt;
+
+#[cfg(test)]
+mod hostile;
+#[cfg(test)]
+mod repositories;
+
+pub use packages::{published, published_paths};
+pub use paths::{recipe_directory, recipes_of};
+pub use read::{find, read, read_all};
+pub use recipe::{Problem, Reading, Recipe};
+pub use revision::Repository;
+pub use sandbox::Limits;

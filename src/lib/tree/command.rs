@@ -1,0 +1,110 @@
+//! Running git and darcs: with a time limit, without what a hook's environment or a user's settings would add.
+
+use std::io::Read;
+use std::process::{Command, Stdio};
+
+use crate::base::output::inert;
+use crate::base::{Error, Result};
+
+/// Set for hooks; they would point git at the repository that received the push (`git rev-parse --local-env-vars`),
+/// or let the caller's settings in.
+const UNSET: [&str; 30] = [
+    "GIT_ALTERNATE_OBJECT_DIRECTORIES",
+    "GIT_ATTR_SOURCE",
+    "GIT_COMMON_DIR",
+    "GIT_CONFIG",
+    "GIT_CONFIG_COUNT",
+    "GIT_CONFIG_PARAMETERS",
+    "GIT_DIR",
+    "GIT_EXTERNAL_DIFF",
+    "GIT_GRAFT_FILE",
+    "GIT_IMPLICIT_WORK_TREE",
+    "GIT_INDEX_FILE",
+    "GIT_INTERNAL_SUPER_PREFIX",
+    "GIT_NAMESPACE",
+    "GIT_NO_REPLACE_OBJECTS",
+    "GIT_OBJECT_DIRECTORY",
+    "GIT_PREFIX",
+    "GIT_QUARANTINE_PATH",
+    "GIT_REF_PARANOIA",
+    "GIT_REPLACE_REF_BASE",
+    "GIT_SHALLOW_FILE",
+    "GIT_TRACE",
+    "GIT_WORK_TREE",
+    "DARCS_ALWAYS_COLOR",
+    "DARCS_DONT_ESCAPE_ANYTHING",
+    "DARCS_EDITOR",
+    "DARCS_EMAIL",
+    "DARCS_FILES",
+    "DARCS_PAGER",
+    "DARCS_PATCHES",
+    "DARCS_PATCHES_XML",
+];
+
+/// Returns `program` with a limit of `seconds`, a plain environment and no input.
+pub(super) fn limited(program: &str, seconds: u32) -> Command {
+    let mut command = Command::new("timeout");
+    command.arg("--kill-after=5").arg(seconds.to_string()).arg(program).stdin(Stdio::null());
+    for name in UNSET {
+        command.env_remove(name);
+    }
+    // No settings, no questions, no network: what is asked for is on this disk.
+    command
+        .env("LC_ALL", "C.UTF-8")
+        .env("HOME", "/nonexistent")
+        .env("GIT_CONFIG_NOSYSTEM", "1")
+        .env("GIT_CONFIG_GLOBAL", "/dev/null")
+        .env("GIT_TERMINAL_PROMPT", "0")
+        .env("GIT_OPTIONAL_LOCKS", "0")
+        .env("GIT_LITERAL_PATHSPECS", "1")
+        .env("GIT_NO_LAZY_FETCH", "1")
+        .env("GIT_NO_REPLACE_OBJECTS", "1")
+        .env("GIT_ALLOW_PROTOCOL", "none");
+    command
+}
+
+/// Runs `command` and returns what it prints; `what` is the end of "cannot …".
+///
+/// # Errors
+/// It does not start, does not end in time, or fails; its last words are the reason.
+pub(super) fn output(mut command: Command, what: &str) -> Result<Vec<u8>> {
+    let output = command
+        .output()
+        .map_err(|source| Error::io("run", "timeout", source).within(format!("cannot {what}")))?;
+    if output.status.success() {
+        return Ok(output.stdout);
+    }
+    Err(failure(output.status.code(), &output.stderr, what))
+}
+
+/// Runs `command` and returns at most `limit` bytes of what it prints; none when it prints more.
+///
+/// # Errors
+/// It does not start or cannot be read.
+pub(super) fn limited_output(mut command: Command, limit: u64, what: &str) -> Result<Option<Vec<u8>>> {
+    let failed = |source| Error::io("run", "timeout", source).within(format!("cannot {what}"));
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().map_err(failed)?;
+    let mut bytes = Vec::new();
+    if let Some(pipe) = child.stdout.take() {
+        pipe.take(limit + 1).read_to_end(&mut bytes).map_err(failed)?;
+    }
+    let whole = bytes.len() as u64 <= limit;
+    // The pipe is closed by now: a program with more to say dies of it.
+    let status = child.wait().map_err(failed)?;
+    if whole && !status.success() {
+        return Err(failure(status.code(), b"", what));
+    }
+    Ok(whole.then_some(bytes))
+}
+
+fn failure(status: Option<i32>, said: &[u8], what: &str) -> Error {
+    let said = String::from_utf8_lossy(said);
+    let line = said.lines().map(str::trim).rfind(|line| !line.is_empty()).unwrap_or_default();
+    let short: String = line.trim_start_matches("fatal: ").chars().take(300).collect();
+    match (status, short.is_empty()) {
+        (Some(124 | 137), _) => Error::again(format!("cannot {what}: it takes too long")),
+        (Some(127), _) => Error::wrong(format!("cannot {what}: the program is not installed")),
+        (_, false) => Error::wrong(format!("cannot {what}: {}", inert(&short))),
+        (_, true) => Error::wrong(format!("cannot {what}: it fails without a word")),
+    }
+}

@@ -1,0 +1,122 @@
+//! darcs, asked without its hooks, caches and patch indexes.
+
+use std::path::Path;
+use std::process::Command;
+
+use jiff::Timestamp;
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
+
+use super::command::{limited, limited_output, output};
+use super::export::{self, FILE_LIMIT, Selection};
+use super::paths::clean;
+use crate::base::{Error, Result};
+use crate::names::Revision;
+
+const SECONDS: u32 = 600;
+
+fn darcs(repository: &Path, words: &[&str]) -> Command {
+    let mut command = limited("darcs", SECONDS);
+    command.args(words).args(["--no-cache", "--no-prehook", "--no-posthook", "--repodir"]).arg(repository);
+    command
+}
+
+fn log(repository: &Path, more: &[&str], what: &str) -> Result<String> {
+    // A patch index would be written into the repository, which may be somebody else's.
+    let mut command = darcs(repository, &["log", "--xml-output", "--no-patch-index"]);
+    command.args(more);
+    Ok(String::from_utf8_lossy(&output(command, what)?).into_owned())
+}
+
+/// Returns the value of an attribute of the first patch. Searched from the right: the author stands before.
+fn attribute<'a>(xml: &'a str, name: &str) -> Option<&'a str> {
+    let line = xml.lines().find(|line| line.trim_start().starts_with("<patch "))?;
+    let (_, after) = line.rsplit_once(&format!(" {name}='"))?;
+    after.split('\'').next()
+}
+
+/// Returns the last patch.
+pub(super) fn tip(repository: &Path) -> Result<Revision> {
+    let what = format!("find the last patch of {}", repository.display());
+    let xml = log(repository, &["--last=1"], &what)?;
+    attribute(&xml, "hash").ok_or_else(|| Error::wrong(format!("cannot {what}: it has none")))?.parse()
+}
+
+/// Returns the patch with the whole hash `hash`.
+pub(super) fn resolve(repository: &Path, hash: &str) -> Result<Revision> {
+    let what = format!("find the patch \"{}\" in {}", crate::base::output::inert(hash), repository.display());
+    let revision = hash.parse::<Revision>().ok().filter(|revision| revision.as_str().len() == 40);
+    let revision = revision
+        .ok_or_else(|| Error::wrong(format!("cannot {what}: a darcs revision is a hash of 40 digits")))?;
+    let xml = log(repository, &["--max-count=1", "--match", &format!("hash {revision}")], &what)?;
+    if attribute(&xml, "hash") == Some(revision.as_str()) {
+        return Ok(revision);
+    }
+    Err(Error::wrong(format!("cannot {what}: there is none")))
+}
+
+/// Returns all paths as of the patch `revision`.
+pub(super) fn list(repository: &Path, revision: &Revision) -> Result<Vec<String>> {
+    let mut command = darcs(repository, &["show", "files", "--no-pending", "--no-directories", "--null"]);
+    command.args(["--match", &format!("hash {revision}")]);
+    let bytes = output(command, &format!("list the files of {revision} in {}", repository.display()))?;
+    let paths = bytes.split(|&byte| byte == 0).filter_map(|path| std::str::from_utf8(path).ok());
+    Ok(paths.filter_map(clean).map(str::to_owned).collect())
+}
+
+/// Writes the selected files as of the patch `revision` into `into`: file by file when directories are listed, as
+/// a lazy clone (hard links to the pristine tree) for a whole scan. The repository's working directory is not
+/// used: a push may be changing it, or there is none.
+pub(super) fn export(
+    repository: &Path,
+    revision: &Revision,
+    selection: &Selection<'_>,
+    into: &Path,
+) -> Result<()> {
+    if selection.listed().is_none() {
+        return clone(repository, revision, into);
+    }
+    export::make_root(into)?;
+    for path in list(repository, revision)?.iter().filter(|path| selection.takes(path)) {
+        let mut command = darcs(repository, &["show", "contents", "--match", &format!("hash {revision}")]);
+        command.arg(format!("./{path}"));
+        let what = format!("read {path} of {revision} in {}", repository.display());
+        if let Some(bytes) = limited_output(command, FILE_LIMIT, &what)? {
+            export::write(into, path, &bytes)?;
+        }
+    }
+    Ok(())
+}
+
+fn clone(repository: &Path, revision: &Revision, into: &Path) -> Result<()> {
+    let mut command = limited("darcs", SECONDS);
+    command.args(["clone", "--quiet", "--lazy", "--no-cache", "--no-patch-index", "--no-set-default"]);
+    command.args(["--no-prehook", "--no-posthook", "--umask=022", "--to-hash", revision.as_str()]);
+    command.arg(repository).arg(into);
+    output(command, &format!("read {revision} of {}", repository.display())).map(drop)
+}
+
+/// Returns when the last patch was made that touched `dir`; none if none did.
+pub(super) fn commit_time(repository: &Path, dir: &str) -> Result<Option<Timestamp>> {
+    let dir = format!("./{dir}");
+    let what = format!("find the last patch to {dir} in {}", repository.display());
+    let xml = log(repository, &["--max-count=1", &dir], &what)?;
+    Ok(attribute(&xml, "date").and_then(time_of))
+}
+
+fn time_of(date: &str) -> Option<Timestamp> {
+    let second = DateTime::strptime("%Y%m%d%H%M%S", date).ok()?;
+    Some(second.to_zoned(TimeZone::UTC).ok()?.timestamp())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_author_cannot_pass_for_a_hash() {
+        let xml = "<changelog>\n<patch author='x hash='0000' date='19990101000000'' date='20261122150852' local_date='x' inverted='False' hash='95957f'>\n";
+        assert_eq!(attribute(xml, "hash"), Some("95957f"));
+        assert_eq!(attribute(xml, "date").and_then(time_of), "2026-11-22T15:08:52Z".parse().ok());
+    }
+}

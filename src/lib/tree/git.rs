@@ -1,0 +1,162 @@
+//! git, asked with plumbing commands that run nothing a repository's configuration names.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use jiff::Timestamp;
+
+use super::command::{limited, output};
+use super::export::{self, FILE_LIMIT, Selection};
+use crate::base::{Error, Result};
+use crate::names::Revision;
+
+const SECONDS: u32 = 300;
+
+/// A regular file of a revision.
+struct Entry {
+    object: String,
+    size: u64,
+    path: String,
+}
+
+fn git(repository: &Path) -> Command {
+    let mut command = limited("git", SECONDS);
+    // The spool's owner reads repositories of others; a path that is none must not lead to one above it.
+    command.env("GIT_CEILING_DIRECTORIES", repository.parent().unwrap_or(repository));
+    command.args(["-c", "safe.directory=*", "-c", "core.fsmonitor=false", "-C"]).arg(repository);
+    command
+}
+
+/// Returns the commit that `name` (a reference, a hash, a tag) stands for.
+pub(super) fn resolve(repository: &Path, name: &str) -> Result<Revision> {
+    let shown = crate::base::output::inert(name);
+    let what = format!("find the revision \"{shown}\" in {}", repository.display());
+    if name.starts_with('-') || name.is_empty() {
+        return Err(Error::wrong(format!("cannot {what}: that is no revision")));
+    }
+    let mut command = git(repository);
+    command.args(["rev-parse", "--verify", "--end-of-options"]).arg(format!("{name}^{{commit}}"));
+    let bytes = output(command, &what)?;
+    let text = String::from_utf8_lossy(&bytes);
+    text.lines().last().unwrap_or_default().parse()
+}
+
+/// Returns all paths of `revision`.
+pub(super) fn list(repository: &Path, revision: &Revision) -> Result<Vec<String>> {
+    Ok(entries(repository, revision, None)?.into_iter().map(|entry| entry.path).collect())
+}
+
+/// Tells whether `path` is a regular file of `revision`.
+pub(super) fn exists(repository: &Path, revision: &Revision, path: &str) -> Result<bool> {
+    let found = entries(repository, revision, Some(&[path.to_owned()]))?;
+    Ok(found.iter().any(|entry| entry.path == path))
+}
+
+fn entries(repository: &Path, revision: &Revision, dirs: Option<&[String]>) -> Result<Vec<Entry>> {
+    let mut command = git(repository);
+    command.args(["ls-tree", "-r", "-l", "-z", "--full-tree", revision.as_str()]);
+    if let Some(dirs) = dirs {
+        command.arg("--").args(dirs);
+    }
+    let bytes = output(command, &format!("list the files of {revision} in {}", repository.display()))?;
+    Ok(bytes.split(|&byte| byte == 0).filter_map(entry).collect())
+}
+
+/// Parses `100644 blob HASH  SIZE\tPATH`; links, sub-modules and paths that are no UTF-8 are none.
+fn entry(line: &[u8]) -> Option<Entry> {
+    let (head, path) = std::str::from_utf8(line).ok()?.split_once('\t')?;
+    let mut words = head.split_whitespace();
+    let (mode, _, object, size) = (words.next()?, words.next()?, words.next()?, words.next()?);
+    let regular = mode.starts_with("100");
+    regular.then_some(Entry { object: object.to_owned(), size: size.parse().ok()?, path: path.to_owned() })
+}
+
+/// Writes the selected files of `revision` into `into`. Not by `git archive`, which heeds the tree's own
+/// attributes and makes its links.
+pub(super) fn export(
+    repository: &Path,
+    revision: &Revision,
+    selection: &Selection<'_>,
+    into: &Path,
+) -> Result<()> {
+    let mut wanted = entries(repository, revision, selection.listed().as_deref())?;
+    wanted.retain(|entry| entry.size <= FILE_LIMIT && selection.takes(&entry.path));
+    export::make_root(into)?;
+    let failed = |source| Error::io("read files of", repository, source);
+    let mut command = git(repository);
+    command.args(["cat-file", "--batch"]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut child = command.spawn().map_err(|source| Error::io("run", "timeout", source))?;
+    let (Some(mut requests), Some(answers)) = (child.stdin.take(), child.stdout.take()) else {
+        return Err(Error::wrong("cannot run git: it has no input and output"));
+    };
+    let mut answers = BufReader::new(answers);
+    let done = wanted.iter().try_for_each(|entry| {
+        let bytes = content(&mut requests, &mut answers, entry).map_err(failed)?;
+        export::write(into, &entry.path, &bytes)
+    });
+    drop(requests);
+    let _ = child.wait();
+    done
+}
+
+/// Asks for one object at a time, so that neither side waits for the other with a full pipe.
+fn content(requests: &mut impl Write, answers: &mut impl BufRead, entry: &Entry) -> std::io::Result<Vec<u8>> {
+    requests.write_all(format!("{}\n", entry.object).as_bytes())?;
+    requests.flush()?;
+    let mut head = String::new();
+    answers.read_line(&mut head)?;
+    if !head.ends_with(&format!(" blob {}\n", entry.size)) {
+        return Err(std::io::Error::other("git does not know its own object"));
+    }
+    let mut bytes = Vec::new();
+    answers.take(entry.size + 1).read_to_end(&mut bytes)?;
+    bytes.pop();
+    Ok(bytes)
+}
+
+/// Returns the paths that differ between two commits; without `old`, all of `new`.
+pub(super) fn changed(repository: &Path, old: Option<&Revision>, new: &Revision) -> Result<Vec<String>> {
+    let what = format!("compare revisions of {}", repository.display());
+    let old = match old {
+        Some(old) => old.to_string(),
+        None => empty_tree(repository, &what)?,
+    };
+    let mut command = git(repository);
+    command.args([
+        "diff-tree",
+        "-r",
+        "-z",
+        "--name-status",
+        "--no-renames",
+        "--no-ext-diff",
+        "--no-textconv",
+    ]);
+    command.args([old.as_str(), new.as_str(), "--"]);
+    let bytes = output(command, &what)?;
+    let fields: Vec<&[u8]> = bytes.split(|&byte| byte == 0).collect();
+    let paths = fields.chunks_exact(2).filter_map(|pair| pair.last());
+    Ok(paths.map(|path| String::from_utf8_lossy(path).into_owned()).collect())
+}
+
+/// Returns the hash of the empty tree, which depends on the repository's kind of hash.
+fn empty_tree(repository: &Path, what: &str) -> Result<String> {
+    let mut command = git(repository);
+    command.args(["hash-object", "-t", "tree", "--stdin"]);
+    let bytes = output(command, what)?;
+    Ok(String::from_utf8_lossy(&bytes).trim().to_owned())
+}
+
+/// Returns when the last commit before `revision` was made that touched `dir`; none if none did.
+pub(super) fn commit_time(repository: &Path, revision: &Revision, dir: &str) -> Result<Option<Timestamp>> {
+    let mut command = git(repository);
+    // Not `git log`, which would run gpg when the configuration says so.
+    command.args(["rev-list", "--max-count=1", "--timestamp", revision.as_str(), "--"]);
+    if !dir.is_empty() {
+        command.arg(dir);
+    }
+    let bytes = output(command, &format!("find the last commit to {dir} in {}", repository.display()))?;
+    let text = String::from_utf8_lossy(&bytes);
+    let seconds = text.split_whitespace().next().and_then(|word| word.parse().ok());
+    Ok(seconds.and_then(|seconds| Timestamp::from_second(seconds).ok()))
+}

@@ -1,0 +1,64 @@
+//! A tree without version control: a directory, whose revision is the hash of its recipes.
+
+use std::path::Path;
+
+use jiff::Timestamp;
+use sha2::{Digest, Sha256};
+use walkdir::WalkDir;
+
+use super::export::{self, FILE_LIMIT, Selection};
+use super::paths::clean;
+use crate::base::durable;
+use crate::base::{Error, Result};
+use crate::config::TreeSection;
+use crate::names::Revision;
+
+/// Returns all regular files below `root` that are not hidden, sorted; what vanishes meanwhile is passed over.
+pub(super) fn list(root: &Path) -> Result<Vec<String>> {
+    if !root.is_dir() {
+        return Err(Error::wrong(format!("cannot read the tree {}: no such directory", root.display())));
+    }
+    let shown = |entry: &walkdir::DirEntry| {
+        entry.depth() == 0 || !entry.file_name().to_string_lossy().starts_with('.')
+    };
+    let walk = WalkDir::new(root).follow_links(false).sort_by_file_name().into_iter().filter_entry(shown);
+    let files = walk.filter_map(std::result::Result::ok).filter(|entry| entry.file_type().is_file());
+    Ok(files
+        .filter_map(|entry| {
+            let path = entry.path().strip_prefix(root).ok()?.to_str()?;
+            (clean(path) == Some(path)).then(|| path.to_owned())
+        })
+        .collect())
+}
+
+/// Returns the SHA-256 over paths and contents of all recipe directories.
+pub(super) fn tip(section: &TreeSection) -> Result<Revision> {
+    let selection = Selection::new(section, None);
+    let mut hash = Sha256::new();
+    for path in list(&section.path)?.iter().filter(|path| selection.takes(path)) {
+        let bytes = durable::read(&section.path.join(path), FILE_LIMIT).unwrap_or_default();
+        hash.update(format!("{path}\0{}\0", bytes.len()));
+        hash.update(&bytes);
+    }
+    let digits: String = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+    digits.parse()
+}
+
+/// Copies the selected files into `into`, as they are now: there is no other revision.
+pub(super) fn export(section: &TreeSection, selection: &Selection<'_>, into: &Path) -> Result<()> {
+    export::make_root(into)?;
+    for path in list(&section.path)?.iter().filter(|path| selection.takes(path)) {
+        if let Ok(bytes) = durable::read(&section.path.join(path), FILE_LIMIT) {
+            export::write(into, path, &bytes)?;
+        }
+    }
+    Ok(())
+}
+
+/// Returns the newest modification time of the files in `dir`, for want of commits; none without files.
+pub(super) fn commit_time(root: &Path, dir: &str) -> Result<Option<Timestamp>> {
+    let dir = root.join(dir);
+    let files = list(&dir).unwrap_or_default();
+    let times = files.iter().filter_map(|path| dir.join(path).symlink_metadata().ok()?.modified().ok());
+    Ok(times.max().and_then(|time| Timestamp::try_from(time).ok()))
+}

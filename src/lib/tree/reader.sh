@@ -1,0 +1,76 @@
+# Reads recipes inside the sandbox: operands FORMAT CARCH PRELUDE. For each request BEGIN NUL PATH NUL END NUL on
+# standard input it writes BEGIN, the recipe's fields as KEY=VALUE, and END to standard output, each NUL-terminated.
+#
+# A recipe is sourced in a process of its own, and cannot learn END: that is read only after all of its processes
+# are dead, from a socket, which nobody can open a second time through /proc.
+exec 8>&1 9<&0 >/dev/null </dev/null
+syncpkg_format=$1 syncpkg_carch=$2 syncpkg_prelude=$3
+set --
+CARCH=$syncpkg_carch
+if [[ -n $syncpkg_prelude ]]; then
+	[[ -r $syncpkg_prelude ]] || { printf '%s\n' "the prelude $syncpkg_prelude cannot be read" >&2; exit 1; }
+	source "$syncpkg_prelude"
+fi
+set +efnu
+trap - EXIT ERR DEBUG RETURN
+unset IFS BASH_ENV ENV
+
+# Forks nothing, unlike the original: it is what most of a scan's time went to.
+Finclude() {
+	local syncpkg_scheme
+	for syncpkg_scheme; do source "/tree/source/include/$syncpkg_scheme.sh"; done
+}
+# There is no network; these fail at once what would only fail later.
+curl() { return 6; }
+wget() { return 4; }
+lynx() { return 1; }
+
+syncpkg_recipe() {
+	local syncpkg_file=./${1##*/} syncpkg_line syncpkg_lines=()
+	[[ $1 != */* ]] || cd "/tree/${1%/*}" 2>/dev/null || syncpkg_file=
+	[[ -f $syncpkg_file && ! -L $syncpkg_file ]] || { printf 'irregular=yes\0' >&8; return; }
+	mapfile -n 50 -t syncpkg_lines <"$syncpkg_file"
+	for syncpkg_line in "${syncpkg_lines[@]}"; do
+		[[ $syncpkg_line == '# Maintainer:'* ]] || continue
+		printf 'maintainer=%s\0' "${syncpkg_line#*:}" >&8
+		break
+	done
+	startdir=$PWD srcdir=$PWD/src pkgdir=$PWD/pkg
+	Fsrcdir=$srcdir Fdestdir=$pkgdir
+	set --
+	source "$syncpkg_file"
+	# In this mode no function of the recipe's can stand before the special builtins.
+	POSIXLY_CORRECT=1
+	set +efnu
+	unset -f printf local declare
+	printf '%s\0' "${pkgbase/#/base=}" "${pkgname[@]/#/name=}" "${pkgver/#/version=}" "${pkgrel/#/release=}" \
+		"${epoch/#/epoch=}" "${nobuild/#/nobuild=}" "${options[@]/#/option=}" "${groups[@]/#/group=}" \
+		"${depends[@]/#/depend=}" "${makedepends[@]/#/makedepend=}" "${checkdepends[@]/#/checkdepend=}" \
+		"${provides[@]/#/provide=}" >&8
+	if [[ $syncpkg_format == frugalbuild ]]; then
+		printf '%s\0' "${archs[@]/#/arch=}" "${subpkgs[@]/#/subpkg=}" "${suboptions[@]/#/suboption=}" >&8
+	else
+		local -n syncpkg_depends=depends_$syncpkg_carch syncpkg_makedepends=makedepends_$syncpkg_carch
+		printf '%s\0' "${arch[@]/#/arch=}" "${syncpkg_depends[@]/#/depend=}" \
+			"${syncpkg_makedepends[@]/#/makedepend=}" >&8
+	fi
+	printf 'read=yes\0' >&8
+}
+
+printf 'ready\0' >&8
+while IFS= read -r -d '' -u 9 syncpkg_begin && IFS= read -r -d '' -u 9 syncpkg_path; do
+	printf '%s\0' "$syncpkg_begin" >&8
+	(
+		exec 9<&-
+		ulimit -t 3
+		unset syncpkg_begin
+		syncpkg_recipe "$syncpkg_path"
+	)
+	builtin kill -9 -1 2>/dev/null
+	for syncpkg_left in /tmp/* /tmp/.[!.]*; do
+		[[ ! -e $syncpkg_left && ! -L $syncpkg_left ]] || rm -rf -- "$syncpkg_left"
+	done
+	IFS= read -r -d '' -u 9 syncpkg_end
+	printf '%s\0' "$syncpkg_end" >&8
+	unset syncpkg_end
+done
