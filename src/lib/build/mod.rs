@@ -1,1 +1,18 @@
-//! room
+//! Building: checking out a revision, running the command within limits, reading what it leaves and says.
+//!
+//! Owns: the only child processes that may run for long ([`supervise`]), the builder's kept clones ([`checkout`]).
+//! Refuses: knowing what a ticket is, judging whose fault a failure is; it says what it saw. Invariant: when
+//! [`supervise::run`] returns, no process of the build's group is left, and its log is within its limit.
+
+pub mod checkout;
+pub mod first_error;
+pub mod products;
+pub mod substitute;
+pub mod supervise;
+
+mod log;
+
+pub use checkout::checkout;
+pub use products::{Product, products};
+pub use substitute::{Values, substitute};
+pub use supervise::{End, Limits};
