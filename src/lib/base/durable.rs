@@ -102,6 +102,28 @@ fn taken(target: &Path) -> Error {
     Error::wrong(format!("cannot put {}: it exists with other content", target.display()))
 }
 
+/// Puts `bytes` durably under `name` into `dir`, a directory this user may create files in but not read. Readable
+/// by everybody, whatever the umask: its owner decides who asked, not who may look.
+///
+/// # Errors
+/// As [`put`]; a name that is taken.
+pub fn hand_in(dir: &Path, name: &str, bytes: &[u8]) -> Result<()> {
+    let target = dir.join(name);
+    let (path, mut file) = create(dir, &target)?;
+    let fail = |verb| move |source: io::Error| Error::io(verb, dir, source);
+    let written = rustix::fs::fchmod(&file, Mode::from_raw_mode(0o644))
+        .map_err(|source| Error::io("set the mode in", dir, source))
+        .and_then(|()| file.write_all(bytes).map_err(fail("write into")))
+        .and_then(|()| file.sync_all().map_err(fail("fsync in")))
+        .and_then(|()| rename_free(&path, &target).map_err(|source| Error::io("rename in", dir, source)));
+    if written.is_err() {
+        discard(&path);
+    }
+    written?;
+    // The directory cannot be opened for an fsync, so the whole file system is flushed through the file.
+    rustix::fs::syncfs(&file).map_err(|source| Error::io("sync", dir, source))
+}
+
 /// Moves `from` durably to `to`, which must be free. One of any number of callers wins.
 ///
 /// A `to` that exists with the same bytes is a repeat after a crash and counts as moved.

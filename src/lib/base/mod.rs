@@ -8,6 +8,7 @@ pub mod durable;
 pub mod error;
 pub mod lock;
 pub mod output;
+pub mod watch;
 
 pub use clock::Clock;
 pub use error::{Error, Result};

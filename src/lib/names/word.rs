@@ -86,6 +86,16 @@ impl Arch {
     }
 }
 
+impl Instance {
+    /// Makes a new one.
+    ///
+    /// # Errors
+    /// None that can happen.
+    pub fn random() -> Result<Self> {
+        crate::base::durable::random_word(8).parse()
+    }
+}
+
 fn shown(text: &str) -> String {
     let short: String = text.chars().take(80).collect();
     crate::base::output::inert(&short)

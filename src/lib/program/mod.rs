@@ -1,1 +1,301 @@
-//! room
+//! The border: what all programs share. The only room that reads options and environment, writes to stderr,
+//! and decides an exit status; the others are handed spool, configuration, clock and output.
+//!
+//! Owns: the common options, exit statuses, `program: text` lines, "root acts as the spool's owner".
+
+mod identity;
+mod options;
+mod show;
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use clap::Parser;
+
+use crate::base::error::Kind;
+use crate::base::output::{Out, inert};
+use crate::base::{Clock, Error, Result};
+use crate::config::Config;
+use crate::spool::Spool;
+
+pub use identity::{Identity, caller};
+pub use options::{Common, Json};
+pub use show::{objects, table};
+
+/// What a program finds when it starts: all that the library must not look for itself.
+pub struct Scene<'a> {
+    /// How the program was called, for `program: …` lines.
+    pub program: &'static str,
+    /// The configuration; defaults where there is none.
+    pub config: Config,
+    /// Its file; none when defaults are used.
+    pub config_file: Option<PathBuf>,
+    /// The clock.
+    pub clock: Clock,
+    /// Who called.
+    pub caller: Identity,
+    /// Standard output.
+    pub out: Out<'a>,
+}
+
+impl Scene<'_> {
+    /// Opens the spool to change it: root becomes its owner first, everybody else must be it.
+    ///
+    /// # Errors
+    /// No spool there, or not its owner.
+    pub fn own_spool(&self) -> Result<Spool> {
+        let spool = self.spool()?;
+        if self.owns(&spool)? {
+            return Ok(spool);
+        }
+        let (owner, _) = spool.owner()?;
+        Err(Error::wrong(format!(
+            "cannot change {}: it belongs to {}",
+            spool.root().display(),
+            identity::name(owner)
+        ))
+        .hint(format!("run it as that user: sudo -u {} {} …", identity::name(owner), self.program)))
+    }
+
+    /// Opens the spool to look at it; root becomes its owner.
+    ///
+    /// # Errors
+    /// No spool there.
+    pub fn spool(&self) -> Result<Spool> {
+        let spool = Spool::open(&self.config.spool)?;
+        identity::become_owner(&spool)?;
+        Ok(spool)
+    }
+
+    /// Tells whether this process may change the spool.
+    ///
+    /// # Errors
+    /// The spool has vanished.
+    pub fn owns(&self, spool: &Spool) -> Result<bool> {
+        Ok(spool.owner()?.0 == identity::effective())
+    }
+
+    /// Says something on stderr.
+    pub fn say(&self, text: &str) {
+        talk(self.program, text);
+    }
+
+    /// Says an error and its hint on stderr.
+    pub fn complain(&self, error: &Error) {
+        complain(self.program, error);
+    }
+
+    /// Does `each` for every operand, complains of those that fail, and returns the status of them all: the worst
+    /// of 75, 2 and 0; 1 only if nothing was done.
+    pub fn for_all<T>(
+        &mut self,
+        operands: &[T],
+        mut each: impl FnMut(&mut Self, &T) -> Result<()>,
+    ) -> Status {
+        let mut tally = Tally::default();
+        for operand in operands {
+            let done = each(self, operand);
+            if let Err(error) = &done {
+                self.complain(error);
+            }
+            tally.add(&done);
+        }
+        tally.status()
+    }
+}
+
+/// How a program ends when it was not stopped by an error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Status {
+    /// 0.
+    Done,
+    /// 1: the answer is no, and was given.
+    No,
+    /// 2: some operand was wrong, and it was said.
+    Wrong,
+    /// 75: some operand is to be tried again, and it was said.
+    Again,
+}
+
+impl Status {
+    fn code(self) -> u8 {
+        match self {
+            Status::Done => 0,
+            Status::No => Kind::No.status(),
+            Status::Wrong => Kind::Wrong.status(),
+            Status::Again => Kind::Again.status(),
+        }
+    }
+}
+
+/// Adds up the ends of several operands.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct Tally {
+    done: usize,
+    no: usize,
+    wrong: usize,
+    again: usize,
+}
+
+impl Tally {
+    /// Counts one operand.
+    pub fn add<T>(&mut self, end: &Result<T>) {
+        match end.as_ref().map_err(|error| error.kind) {
+            Ok(_) => self.done += 1,
+            Err(Kind::No) => self.no += 1,
+            Err(Kind::Wrong) => self.wrong += 1,
+            Err(Kind::Again) => self.again += 1,
+        }
+    }
+
+    /// Returns the status of all.
+    pub fn status(self) -> Status {
+        match self {
+            Tally { again: 1.., .. } => Status::Again,
+            Tally { wrong: 1.., .. } => Status::Wrong,
+            Tally { done: 0, no: 1.., .. } => Status::No,
+            Tally { .. } => Status::Done,
+        }
+    }
+}
+
+/// Runs a program: options, configuration, `main`, exit status.
+pub fn run<A, F>(program: &'static str, main: F) -> ExitCode
+where
+    A: Parser + AsRef<Common>,
+    F: FnOnce(A, &mut Scene) -> Result<Status>,
+{
+    run_with(program, A::parse(), main)
+}
+
+/// Runs a program whose options are parsed already.
+pub fn run_with<A, F>(program: &'static str, args: A, main: F) -> ExitCode
+where
+    A: AsRef<Common>,
+    F: FnOnce(A, &mut Scene) -> Result<Status>,
+{
+    let out = Out::new(std::io::BufWriter::new(std::io::stdout().lock()));
+    let ended = args.as_ref().scene(program, out).and_then(|mut scene| {
+        let status = main(args, &mut scene);
+        scene.out.flush()?;
+        status
+    });
+    match ended {
+        Ok(status) => ExitCode::from(status.code()),
+        Err(error) => {
+            complain(program, &error);
+            ExitCode::from(error.kind.status())
+        }
+    }
+}
+
+/// Runs a hook: says what is wrong and succeeds all the same, because its failure would fail the push.
+pub fn run_hook<A, F>(program: &'static str, main: F) -> ExitCode
+where
+    A: Parser + AsRef<Common>,
+    F: FnOnce(A, &mut Scene) -> Result<Status>,
+{
+    match A::try_parse() {
+        Ok(args) => drop(run_with(program, args, main)),
+        Err(error) => drop(error.print()),
+    }
+    ExitCode::SUCCESS
+}
+
+/// Returns the environment variable `name` if it is set and UTF-8; hooks are spoken to that way.
+pub fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+/// Returns the directory the program was started in.
+///
+/// # Errors
+/// It has vanished.
+pub fn current_dir() -> Result<PathBuf> {
+    std::env::current_dir().map_err(|source| Error::io("find", "the current directory", source))
+}
+
+/// Reads all of standard input as lines; broken UTF-8 is replaced, so that no name can match it.
+///
+/// # Errors
+/// Standard input cannot be read.
+pub fn input_lines() -> Result<Vec<String>> {
+    let mut bytes = Vec::new();
+    std::io::Read::read_to_end(&mut std::io::stdin().lock(), &mut bytes)
+        .map_err(|source| Error::io("read", "standard input", source))?;
+    Ok(String::from_utf8_lossy(&bytes).lines().map(str::to_owned).collect())
+}
+
+/// Returns where what is needed for a moment may be put by somebody who does not own the spool.
+pub fn scratch() -> PathBuf {
+    std::env::temp_dir()
+}
+
+/// Returns a question that is answered yes from the moment somebody asks this process to end (TERM, INT).
+///
+/// # Errors
+/// Signals cannot be caught.
+pub fn stopped() -> Result<impl Fn() -> bool> {
+    let flag = Arc::new(AtomicBool::new(false));
+    for signal in [signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT] {
+        signal_hook::flag::register(signal, Arc::clone(&flag))
+            .map_err(|source| Error::io("catch", "signals", source))?;
+    }
+    Ok(move || flag.load(Ordering::Relaxed))
+}
+
+/// Says something on stderr for `program`.
+pub fn say(program: &str, text: &str) {
+    talk(program, text);
+}
+
+/// Returns this host's name.
+pub fn host_name() -> String {
+    inert(&rustix::system::uname().nodename().to_string_lossy())
+}
+
+fn complain(program: &str, error: &Error) {
+    let text = error.to_string();
+    let mut lines = text.lines();
+    talk(program, lines.next().unwrap_or_default());
+    for line in lines {
+        raw(&format!("  {}", inert(line)));
+    }
+    if let Some(hint) = &error.hint {
+        raw(&format!("hint: {}", inert(hint)));
+    }
+}
+
+fn talk(program: &str, text: &str) {
+    raw(&format!("{program}: {}", inert(text)));
+}
+
+/// A stderr that is gone is no reason to fail.
+fn raw(line: &str) {
+    let _ = writeln!(std::io::stderr(), "{line}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn status(ends: &[Result<()>]) -> Status {
+        let mut tally = Tally::default();
+        ends.iter().for_each(|end| tally.add(end));
+        tally.status()
+    }
+
+    #[test]
+    fn the_worst_of_several_operands_decides() {
+        let (no, wrong, again) =
+            (|| Err(Error::no("n")), || Err(Error::wrong("w")), || Err(Error::again("a")));
+        assert_eq!(status(&[Ok(()), wrong(), again(), no()]), Status::Again);
+        assert_eq!(status(&[Ok(()), wrong(), no()]), Status::Wrong);
+        assert_eq!(status(&[Ok(()), no()]), Status::Done);
+        assert_eq!(status(&[no(), no()]), Status::No);
+        assert_eq!(status(&[]), Status::Done);
+    }
+}

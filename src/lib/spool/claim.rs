@@ -3,13 +3,18 @@
 use std::fmt;
 use std::fs;
 use std::str::FromStr;
-use std::time::SystemTime;
+use std::time::{Duration, Instant, SystemTime};
 
+use serde::Serialize;
+
+use super::listed::Listed;
 use super::waiting::Queue;
 use super::{Entry, Hold, Spool, Stamp, Stand, Ticket, TicketName, builder, list, queue};
 use crate::base::durable::{self, Shift};
+use crate::base::error::Kind;
+use crate::base::watch::Watch;
 use crate::base::{Clock, Error, Result};
-use crate::names::{Arch, Builder, Id, Instance, Outcome, State};
+use crate::names::{Arch, Builder, Id, Instance, Outcome, Revision, State};
 
 /// How many waiting tickets one request looks at before it says "nothing".
 const CANDIDATES: usize = 64;
@@ -95,6 +100,99 @@ pub struct Claimed {
     pub ticket: Ticket,
 }
 
+/// How long a waiting claimer goes without looking again, whatever it is told: events may be lost, and a rest
+/// or a dependency may have ended without one.
+const LOOK_AGAIN: Duration = Duration::from_secs(30);
+
+/// Claims as [`take`] does, waiting for work for at most `limit` (none: for ever) or until `stop` says so.
+///
+/// # Errors
+/// As [`take`].
+pub fn wait(
+    spool: &Spool,
+    request: &Request,
+    limit: Option<Duration>,
+    stop: &dyn Fn() -> bool,
+    clock: &Clock,
+) -> Result<Vec<Claimed>> {
+    let start = Instant::now();
+    let mut watch = watch(spool, request)?;
+    loop {
+        let answer = take(spool, request, clock);
+        let Err(error) = &answer else { return answer };
+        let left = limit.map_or(LOOK_AGAIN, |limit| limit.saturating_sub(start.elapsed()));
+        if error.kind != Kind::No || left.is_zero() || stop() {
+            return answer;
+        }
+        watch.wait(left.min(LOOK_AGAIN).min(next_rest(spool, clock)?))?;
+    }
+}
+
+/// Returns a watch on all that can turn "nothing to claim" into something.
+///
+/// # Errors
+/// A failing system call.
+pub fn watch(spool: &Spool, request: &Request) -> Result<Watch> {
+    let any = "any".parse::<Arch>()?;
+    let mut directories = vec![spool.root().to_owned(), spool.at("builder"), spool.at("hold")];
+    for arch in request.archs.iter().chain([&any]) {
+        durable::make_dir(&spool.new_dir(arch))?;
+        directories.push(spool.new_dir(arch));
+    }
+    Watch::on(&directories)
+}
+
+/// Returns how long it takes until some resting ticket may be claimed.
+fn next_rest(spool: &Spool, clock: &Clock) -> Result<Duration> {
+    let rest = |entry: Entry| match entry.name.stand {
+        Stand::Waiting(Some(until)) => Duration::try_from(until.0.duration_since(clock.now())).ok(),
+        Stand::Waiting(None) | Stand::Building(_) | Stand::Done(_) => None,
+    };
+    let rests = list::waiting(spool)?.into_iter().filter_map(rest);
+    Ok(rests.filter(|rest| !rest.is_zero()).min().unwrap_or(LOOK_AGAIN))
+}
+
+/// What `syncpkg-claim` prints of one ticket.
+#[derive(Debug, Clone, Serialize)]
+pub struct Row {
+    /// The word for beats and the report.
+    pub claim: String,
+    /// The ticket as it is listed.
+    #[serde(flatten)]
+    pub listed: Listed,
+    /// Exactly what is to be built.
+    pub revision: Revision,
+    /// The recipe file, relative to the tree.
+    pub path: String,
+}
+
+impl Claimed {
+    /// Returns what is printed of it.
+    pub fn row(&self) -> Row {
+        Row {
+            claim: self.claim.to_string(),
+            listed: Listed::of_claimed(&self.entry, &self.ticket),
+            revision: self.ticket.revision.clone(),
+            path: self.ticket.path.clone(),
+        }
+    }
+}
+
+/// Returns claimed tickets as TOML: one at the top level, or `[[ticket]]` tables.
+///
+/// # Errors
+/// None that can happen with these fields.
+pub fn text(rows: &[Row], tables: bool) -> Result<String> {
+    #[derive(Serialize)]
+    struct Tables<'a> {
+        ticket: &'a [Row],
+    }
+    match rows {
+        [row] if !tables => super::record::text(row),
+        rows => super::record::text(&Tables { ticket: rows }),
+    }
+}
+
 /// Claims waiting tickets for a builder, registering it first; a request repeated with its instance gets the
 /// same tickets again.
 ///
@@ -174,7 +272,7 @@ fn read_or_quarantine(spool: &Spool, entry: &Entry) -> Result<Option<Ticket>> {
             super::check::quarantine(spool, &entry.path, "its name and its content disagree").map(|()| None)
         }
         Err(_) if !entry.path.exists() => Ok(None),
-        Err(error) if error.kind == crate::base::error::Kind::Again => Err(error),
+        Err(error) if error.kind == Kind::Again => Err(error),
         Err(error) => super::check::quarantine(spool, &entry.path, &error.to_string()).map(|()| None),
     }
 }
@@ -186,7 +284,7 @@ fn hold(
     ticket: Ticket,
     clock: &Clock,
 ) -> Result<Option<Claimed>> {
-    let stand = Stand::Building(Hold { instance: request.instance.clone(), since: Stamp(clock.now()) });
+    let stand = Stand::Building(Hold { instance: request.instance.clone(), since: Stamp::new(clock.now()) });
     let name = TicketName { epoch: entry.name.epoch + 1, ..entry.name.standing(stand) };
     let path = spool.building(&request.builder, &name);
     // The lease begins now, not when the ticket was written: the pair (name, mtime) is what the reaper knows.

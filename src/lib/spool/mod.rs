@@ -11,6 +11,7 @@ pub mod check;
 pub mod claim;
 pub mod lease;
 pub mod list;
+pub mod listed;
 mod place;
 pub mod queue;
 mod record;

@@ -61,7 +61,7 @@ impl Spool {
         }
         // Others may put a request here, but neither list it nor touch what is not theirs (protocol.md).
         let drop = root.join("drop");
-        fs::set_permissions(&drop, fs::Permissions::from_mode(0o1733))
+        fs::set_permissions(&drop, fs::Permissions::from_mode(0o1730))
             .map_err(|source| Error::io("set the mode of", &drop, source))?;
         // Last: a spool is one when everything else is there.
         match durable::put(&root.join("tmp"), &root.join("format"), FORMAT.as_bytes())? {

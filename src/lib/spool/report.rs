@@ -202,7 +202,7 @@ pub(super) fn destination(
     let factor = 3_u32.saturating_pow(u32::try_from(earlier).unwrap_or(u32::MAX));
     let rest = SignedDuration::try_from(trouble.rest.0.saturating_mul(factor)).unwrap_or(SignedDuration::MAX);
     let until = clock.now().checked_add(rest).unwrap_or(Timestamp::MAX);
-    name.standing(Stand::Waiting(Some(Stamp(until))))
+    name.standing(Stand::Waiting(Some(Stamp::new(until))))
 }
 
 /// The report that did not find its claim: accepted if it is a repeat, else kept in `late/` and refused.
@@ -338,7 +338,11 @@ fn keep_files(spool: &Spool, claim: &Claim, ending: &Ending) -> Result<()> {
     Ok(())
 }
 
-fn product(path: &Path) -> Result<Product> {
+/// Measures a file: its name, length and hash.
+///
+/// # Errors
+/// Not a regular file, or a name no package may have.
+pub fn product(path: &Path) -> Result<Product> {
     let name = base_name(path)?.to_owned();
     let mut file: File = durable::open_regular(path)?;
     let (mut hash, mut size, mut buffer) = (Sha256::new(), 0, vec![0_u8; 1 << 16]);

@@ -26,6 +26,13 @@ const LONGEST: usize = 240;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Stamp(pub Timestamp);
 
+impl Stamp {
+    /// Returns `time` to the second, as it will be read back.
+    pub fn new(time: Timestamp) -> Self {
+        Self(Timestamp::from_second(time.as_second()).unwrap_or(time))
+    }
+}
+
 /// How a builder holds a ticket.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Hold {

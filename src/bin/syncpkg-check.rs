@@ -1,0 +1,43 @@
+//! syncpkg-check [--repair] - looks at every invariant of the spool
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use syncpkg::base::Result;
+use syncpkg::farm::check;
+use syncpkg::program::{self, Common, Json, Scene, Status};
+
+/// Looks at every invariant of the spool; one line a problem, exit 1 if any is left.
+#[derive(Parser)]
+#[command(version)]
+struct Args {
+    #[command(flatten)]
+    common: Common,
+    #[command(flatten)]
+    json: Json,
+    /// Mend what has one right answer, quarantine the rest
+    #[arg(long)]
+    repair: bool,
+}
+
+impl AsRef<Common> for Args {
+    fn as_ref(&self) -> &Common {
+        &self.common
+    }
+}
+
+fn main() -> ExitCode {
+    program::run("syncpkg-check", run)
+}
+
+fn run(args: Args, scene: &mut Scene) -> Result<Status> {
+    let spool = if args.repair { scene.own_spool()? } else { scene.spool()? };
+    let problems = check::check(&spool, args.repair, &scene.clock)?;
+    if args.json.json {
+        program::objects(&mut scene.out, &problems)?;
+    } else {
+        problems.iter().try_for_each(|problem| scene.out.line(&problem.to_string()))?;
+    }
+    let left = problems.iter().any(|problem| problem.repaired.is_none());
+    Ok(if left { Status::No } else { Status::Done })
+}

@@ -1,0 +1,99 @@
+//! syncpkg-enqueue ITEM... - asks for builds
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use syncpkg::base::{Result, lock};
+use syncpkg::farm::ask::{self, Answered, Asker, Wish};
+use syncpkg::names::{Arch, Priority, Tree, Word};
+use syncpkg::program::{self, Common, Json, Scene, Status, Tally};
+use syncpkg::spool::{Spool, listed::Listed};
+
+/// Asks for builds and prints the tickets, new or already there.
+#[derive(Parser)]
+#[command(version)]
+struct Args {
+    #[command(flatten)]
+    common: Common,
+    #[command(flatten)]
+    json: Json,
+    /// Of this tree
+    #[arg(long, value_name = "T")]
+    tree: Option<Tree>,
+    /// Only for this architecture; may be repeated
+    #[arg(long = "arch", value_name = "A", value_delimiter = ',')]
+    archs: Vec<Arch>,
+    /// How urgent [default: push, with --force urgent]
+    #[arg(long)]
+    priority: Option<Priority>,
+    /// At this revision; the tip when not given
+    #[arg(long, value_name = "R")]
+    revision: Option<String>,
+    /// Whom to tell instead of the recipe's maintainer
+    #[arg(long, value_name = "M")]
+    maintainer: Option<String>,
+    /// What the tickets belong to
+    #[arg(long, value_name = "B")]
+    batch: Option<Word>,
+    /// Although it failed, or is published
+    #[arg(long)]
+    force: bool,
+    /// Why
+    #[arg(long, value_name = "R", default_value = "")]
+    reason: String,
+    /// [TREE/]NAME, NAME-VERSION-RELEASE-ARCH, a recipe's path, or - for such lines on stdin
+    #[arg(required = true, value_name = "ITEM")]
+    items: Vec<String>,
+}
+
+impl AsRef<Common> for Args {
+    fn as_ref(&self) -> &Common {
+        &self.common
+    }
+}
+
+fn main() -> ExitCode {
+    program::run("syncpkg-enqueue", enqueue)
+}
+
+fn enqueue(args: Args, scene: &mut Scene) -> Result<Status> {
+    let spool = scene.spool()?;
+    let items = if args.items == ["-"] { program::input_lines()? } else { args.items.clone() };
+    let wish = Wish {
+        tree: args.tree,
+        archs: args.archs,
+        priority: args.priority,
+        revision: args.revision,
+        maintainer: args.maintainer,
+        batch: args.batch,
+        force: args.force,
+        reason: args.reason,
+        passes_over: args.items == ["-"],
+    };
+    let directory = program::current_dir().ok();
+    if !scene.owns(&spool)? {
+        let handed = ask::hand_in(&scene.config, &spool, &items, &wish, directory.as_deref(), &scene.clock)?;
+        handed.iter().for_each(|item| scene.say(&format!("handed in {item}")));
+        return Ok(Status::Done);
+    }
+    let asker = Asker { by: &scene.caller.name, directory: directory.as_deref(), patience: lock::PATIENCE };
+    let answers = ask::ask(&scene.config, &spool, &items, &wish, asker, &scene.clock)?;
+    let mut tally = Tally::default();
+    for answer in &answers {
+        print(answer, &spool, args.json.json, scene)?;
+        tally.add(&answer.ticket);
+    }
+    Ok(tally.status())
+}
+
+fn print(answer: &Answered, spool: &Spool, json: bool, scene: &mut Scene) -> Result<()> {
+    match &answer.ticket {
+        Err(error) => scene.complain(error),
+        Ok(name) if json => {
+            let listed = Listed::find(spool, &name.id, &scene.clock)?;
+            program::objects(&mut scene.out, listed.as_slice())?;
+        }
+        Ok(name) => scene.out.line(&format!("{} {}", name.id, name.item))?,
+    }
+    Ok(())
+}

@@ -1,0 +1,62 @@
+//! syncpkg-report CLAIM --outcome OUTCOME - ends a claim
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Parser;
+use syncpkg::names::{Outcome, Word};
+use syncpkg::program::{self, Common, Scene, Status};
+use syncpkg::spool::Claim;
+use syncpkg::spool::report::{self, Ending};
+
+/// Reports how a build ended, with its log and its packages; exit 1: refused.
+#[derive(Parser)]
+#[command(version)]
+struct Args {
+    #[command(flatten)]
+    common: Common,
+    /// The word that syncpkg-claim printed
+    claim: Claim,
+    /// How it ended: built, failed (the package's fault), trouble (the farm's)
+    #[arg(long)]
+    outcome: Outcome,
+    /// Where in the build it ended
+    #[arg(long, value_name = "S")]
+    stage: Option<Word>,
+    /// Why, in one line
+    #[arg(long, value_name = "R", default_value = "")]
+    reason: String,
+    /// The exit status of the build command
+    #[arg(long, value_name = "N")]
+    exit: Option<i32>,
+    /// The log
+    #[arg(long, value_name = "FILE")]
+    log: Option<PathBuf>,
+    /// A package it made; may be repeated
+    #[arg(long = "file", value_name = "PACKAGE")]
+    files: Vec<PathBuf>,
+}
+
+impl AsRef<Common> for Args {
+    fn as_ref(&self) -> &Common {
+        &self.common
+    }
+}
+
+fn main() -> ExitCode {
+    program::run("syncpkg-report", report)
+}
+
+fn report(args: Args, scene: &mut Scene) -> syncpkg::base::Result<Status> {
+    let spool = scene.own_spool()?;
+    let ending = Ending {
+        outcome: args.outcome,
+        stage: args.stage.map(String::from),
+        reason: args.reason,
+        exit: args.exit,
+        host: program::host_name(),
+        log: args.log,
+        files: args.files,
+    };
+    report::end(&spool, &args.claim, &ending, &scene.config.trouble, &scene.clock).map(|()| Status::Done)
+}

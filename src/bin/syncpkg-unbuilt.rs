@@ -1,0 +1,81 @@
+//! syncpkg-unbuilt - lists what the tree wants and nobody built
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Parser;
+use syncpkg::base::clock::parse_age;
+use syncpkg::base::{Result, lock};
+use syncpkg::farm::ask::Asker;
+use syncpkg::farm::unbuilt::{self, Filter, Found};
+use syncpkg::names::{Arch, Tree};
+use syncpkg::program::{self, Common, Json, Scene, Status, Tally};
+
+/// Lists what the tree wants and the package directory lacks, with the cause; exit 1 if there is any.
+#[derive(Parser)]
+#[command(version)]
+struct Args {
+    #[command(flatten)]
+    common: Common,
+    #[command(flatten)]
+    json: Json,
+    /// Missing for longer than this
+    #[arg(long, value_name = "AGE", default_value = "2d", value_parser = parse_age)]
+    older_than: Duration,
+    /// Only of this tree
+    #[arg(long, value_name = "T")]
+    tree: Option<Tree>,
+    /// Only for this architecture
+    #[arg(long, value_name = "A")]
+    arch: Option<Arch>,
+    /// Ask for builds of what is listed
+    #[arg(long)]
+    enqueue: bool,
+    /// Print the lines of Frugalware's test-suite
+    #[arg(long, conflicts_with_all = ["json", "enqueue"])]
+    fst: bool,
+}
+
+impl AsRef<Common> for Args {
+    fn as_ref(&self) -> &Common {
+        &self.common
+    }
+}
+
+fn main() -> ExitCode {
+    program::run("syncpkg-unbuilt", run)
+}
+
+fn run(args: Args, scene: &mut Scene) -> Result<Status> {
+    let spool = if args.enqueue { scene.own_spool()? } else { scene.spool()? };
+    let filter = Filter { tree: args.tree.clone(), arch: args.arch.clone(), older_than: args.older_than };
+    let found = unbuilt::find(&scene.config, &spool, &filter, &program::scratch(), &scene.clock)?;
+    if args.enqueue {
+        return enqueue(&found, &spool, scene);
+    }
+    if args.json.json {
+        program::objects(&mut scene.out, &found.rows)?;
+    } else if args.fst {
+        found.fst(scene.clock.now()).iter().try_for_each(|line| scene.out.line(line))?;
+    } else {
+        found.rows.iter().try_for_each(|row| scene.out.line(&row.line))?;
+    }
+    for (tree, problem) in &found.problems {
+        scene.say(&format!("cannot read {} of {tree}: {}", problem.path, problem.error));
+    }
+    Ok(if found.rows.is_empty() && found.problems.is_empty() { Status::Done } else { Status::No })
+}
+
+fn enqueue(found: &Found, spool: &syncpkg::spool::Spool, scene: &mut Scene) -> Result<Status> {
+    let asker = Asker { by: &scene.caller.name, directory: None, patience: lock::PATIENCE };
+    let answers = unbuilt::enqueue(&scene.config, spool, &found.rows, asker, &scene.clock)?;
+    let mut tally = Tally::default();
+    for answer in &answers {
+        match &answer.ticket {
+            Ok(name) => scene.out.line(&format!("{} {}", name.id, name.item))?,
+            Err(error) => scene.complain(error),
+        }
+        tally.add(&answer.ticket);
+    }
+    Ok(tally.status())
+}

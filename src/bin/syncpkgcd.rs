@@ -1,0 +1,53 @@
+//! syncpkgcd - builds, on a builder
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use syncpkg::base::Result;
+use syncpkg::farm::worker::{self, Worker};
+use syncpkg::names::Builder;
+use syncpkg::program::{self, Common, Scene, Status};
+
+/// Registers, claims, checks out, builds, reports; with --once until there is nothing to claim.
+#[derive(Parser)]
+#[command(version)]
+struct Args {
+    #[command(flatten)]
+    common: Common,
+    /// Build what there is and end (cron)
+    #[arg(long)]
+    once: bool,
+    /// The builder's name, when it is not the configured one
+    #[arg(long, value_name = "B")]
+    name: Option<Builder>,
+}
+
+impl AsRef<Common> for Args {
+    fn as_ref(&self) -> &Common {
+        &self.common
+    }
+}
+
+fn main() -> ExitCode {
+    program::run("syncpkgcd", run)
+}
+
+fn run(args: Args, scene: &mut Scene) -> Result<Status> {
+    let spool = scene.own_spool()?;
+    let host = program::host_name();
+    let worker = Worker {
+        name: worker::name(&scene.config, args.name, &host)?,
+        config: &scene.config,
+        spool: &spool,
+        clock: &scene.clock,
+        host: &host,
+        stop: &program::stopped()?,
+        say: &|line| program::say("syncpkgcd", line),
+    };
+    if args.once {
+        worker.once()?
+    } else {
+        worker.keep_going()?
+    }
+    Ok(Status::Done)
+}

@@ -1,0 +1,47 @@
+//! syncpkgd - goes the master's rounds
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use syncpkg::base::Result;
+use syncpkg::farm::round;
+use syncpkg::program::{self, Common, Scene, Status, Tally};
+
+/// Acts on what was handed in, takes back lost claims, publishes, sends mails, writes the site.
+#[derive(Parser)]
+#[command(version)]
+struct Args {
+    #[command(flatten)]
+    common: Common,
+    /// Go one round and end (cron)
+    #[arg(long)]
+    once: bool,
+}
+
+impl AsRef<Common> for Args {
+    fn as_ref(&self) -> &Common {
+        &self.common
+    }
+}
+
+fn main() -> ExitCode {
+    program::run("syncpkgd", run)
+}
+
+fn run(args: Args, scene: &mut Scene) -> Result<Status> {
+    let spool = scene.own_spool()?;
+    if !args.once {
+        let stop = program::stopped()?;
+        let mut say = |line: &str| program::say("syncpkgd", line);
+        return round::keep_going(&scene.config, &spool, &scene.clock, &stop, &mut say)
+            .map(|()| Status::Done);
+    }
+    // Somebody else's round is as good as ours.
+    let Some(round) = round::go(&scene.config, &spool, &scene.clock)? else { return Ok(Status::Done) };
+    let mut tally = Tally::default();
+    for error in round.errors {
+        scene.complain(&error);
+        tally.add::<()>(&Err(error));
+    }
+    Ok(tally.status())
+}

@@ -1,0 +1,80 @@
+//! Waiting until something happens in a directory: inotify, as a hint only.
+//!
+//! Events may be lost (overflow, a directory made anew), so whoever waits looks again after each answer, and a
+//! wait never lasts longer than it was told.
+
+use std::os::fd::AsFd;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use inotify::{Inotify, WatchMask};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+
+use super::{Error, Result};
+
+/// A watch on directories. Watch first, look second: what happens between is then an event.
+pub struct Watch {
+    inotify: Inotify,
+}
+
+impl Watch {
+    /// Begins to watch what appears in and vanishes from `directories`, which exist.
+    ///
+    /// # Errors
+    /// No inotify to be had (`fs.inotify.max_user_instances`), or a directory that is not there.
+    pub fn on(directories: &[PathBuf]) -> Result<Self> {
+        let inotify = Inotify::init().map_err(|source| Error::io("watch", "the spool", source))?;
+        let mask = WatchMask::CREATE | WatchMask::MOVED_TO | WatchMask::MOVED_FROM | WatchMask::DELETE;
+        for directory in directories {
+            inotify.watches().add(directory, mask).map_err(|source| Error::io("watch", directory, source))?;
+        }
+        Ok(Self { inotify })
+    }
+
+    /// Waits until something happens, a signal comes, or `limit` has passed; returns whether something happened.
+    ///
+    /// # Errors
+    /// A failing system call.
+    pub fn wait(&mut self, limit: Duration) -> Result<bool> {
+        let timeout = Timespec {
+            tv_sec: i64::try_from(limit.as_secs()).unwrap_or(i64::MAX),
+            tv_nsec: limit.subsec_nanos().into(),
+        };
+        let mut descriptors = [PollFd::from_borrowed_fd(self.inotify.as_fd(), PollFlags::IN)];
+        match poll(&mut descriptors, Some(&timeout)) {
+            Ok(0) | Err(Errno::INTR) => Ok(false),
+            Ok(_) => self.drain().map(|()| true),
+            Err(source) => Err(Error::io("wait for", "the spool", source)),
+        }
+    }
+
+    fn drain(&mut self) -> Result<()> {
+        let mut buffer = [0_u8; 8192];
+        loop {
+            match self.inotify.read_events(&mut buffer) {
+                Ok(mut events) => {
+                    if events.next().is_none() {
+                        return Ok(());
+                    }
+                }
+                Err(source) if source.kind() == std::io::ErrorKind::WouldBlock => return Ok(()),
+                Err(source) => return Err(Error::io("watch", "the spool", source)),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_happened_after_the_watch_began_is_not_missed() {
+        let place = tempfile::tempdir().unwrap();
+        let mut watch = Watch::on(&[place.path().to_owned()]).unwrap();
+        std::fs::write(place.path().join("x"), "").unwrap();
+        assert!(watch.wait(Duration::from_secs(5)).unwrap());
+        assert!(!watch.wait(Duration::ZERO).unwrap());
+    }
+}

@@ -1,0 +1,182 @@
+//! The drop box: what users who do not own the spool ask for, handed in as files and acted on by its owner.
+//!
+//! Whoever may create files in `drop/` (mode 1730, a group) may ask; the asker is the file's owner. What lies
+//! there is hostile: it is read once, judged by that copy, and recipes are read by the owner himself.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::abort;
+use super::ask::{Answered, Asker, Wish, ask};
+use super::user_name;
+use crate::base::durable;
+use crate::base::error::Kind;
+use crate::base::{Clock, Error, Result, lock};
+use crate::config::Config;
+use crate::names::Id;
+use crate::spool::{Spool, check::quarantine, list};
+
+/// The largest request that is read, bytes: a push of 10,000 recipes fits.
+const LARGEST: u64 = 1 << 20;
+
+/// What can be asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase", deny_unknown_fields)]
+pub enum Request {
+    /// Builds.
+    Enqueue {
+        /// What of.
+        items: Vec<String>,
+        /// How.
+        wish: Wish,
+    },
+    /// Builds of all that the tree wants and nobody has asked for: a hook that does not know what a push changed.
+    Scan {
+        /// How.
+        wish: Wish,
+    },
+    /// An end.
+    Abort {
+        /// Of what.
+        what: String,
+        /// Why.
+        reason: String,
+    },
+}
+
+/// A request as a file.
+#[derive(Debug, Serialize, Deserialize)]
+struct Letter {
+    format: u32,
+    request: Request,
+}
+
+/// A request that was acted on, as kept in `request/DAY/`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Acted {
+    format: u32,
+    by: String,
+    at: jiff::Timestamp,
+    answers: Vec<String>,
+    request: Request,
+}
+
+/// Puts a request into the drop box, durably and complete.
+///
+/// # Errors
+/// `Wrong` when this user may not; a request too large; a failing system call.
+pub fn hand_in(spool: &Spool, request: &Request, clock: &Clock) -> Result<()> {
+    let letter = Letter { format: 1, request: request.clone() };
+    let text = toml::to_string(&letter)
+        .map_err(|source| Error::wrong(format!("cannot write the request: {source}")))?;
+    if text.len() as u64 > LARGEST {
+        return Err(Error::wrong("cannot hand in the request: it is larger than 1 MiB"));
+    }
+    let box_ = spool.at("drop");
+    durable::hand_in(&box_, &format!("{}.toml", Id::new(clock.now())), text.as_bytes()).map_err(|error| {
+        error.hint(format!("whoever may create files in {} may ask: see spool-layout.md", box_.display()))
+    })
+}
+
+/// Acts on what lies in the drop box; returns what was done, a line each. A request that must be tried again
+/// stays.
+///
+/// # Errors
+/// The worst of what went wrong; the other requests were acted on all the same.
+pub fn act(config: &Config, spool: &Spool, clock: &Clock) -> Result<Vec<String>> {
+    let _lock = lock::exclusive(&spool.at("lock").join("drop"), lock::PATIENCE)?;
+    let mut names = list::names(&spool.at("drop"))?;
+    names.sort_unstable();
+    let (mut done, mut failed) = (Vec::new(), Ok(()));
+    for name in names {
+        match act_on(config, spool, &spool.at("drop").join(&name), clock) {
+            Ok(lines) => done.extend(lines),
+            Err(error) => failed = Err(error.within(format!("request {name}"))),
+        }
+    }
+    failed.map(|()| done)
+}
+
+fn act_on(config: &Config, spool: &Spool, path: &Path, clock: &Clock) -> Result<Vec<String>> {
+    let (by, request) = match open(path) {
+        Ok(opened) => opened,
+        Err(error) if error.kind == Kind::Again => return Err(error),
+        Err(error) => return quarantine(spool, path, &error.to_string()).map(|()| vec![error.to_string()]),
+    };
+    let answers = match carry_out(config, spool, &by, &request, clock) {
+        Ok(answers) => answers,
+        Err(error) if error.kind == Kind::Again => return Err(error),
+        Err(error) => vec![error.to_string()],
+    };
+    let lines = answers.iter().map(|answer| format!("{by}: {answer}")).collect();
+    keep(spool, path, Acted { format: 1, by, at: clock.now(), answers, request })?;
+    durable::remove(path)?;
+    Ok(lines)
+}
+
+/// Who asks is who owns the file; a file with two names may be somebody else's.
+fn open(path: &Path) -> Result<(String, Request)> {
+    let file = durable::open_regular(path)?;
+    let meta = file.metadata().map_err(|source| Error::io("look at", path, source))?;
+    if meta.nlink() != 1 {
+        return Err(Error::wrong(format!("cannot take {}: it has more than one name", path.display())));
+    }
+    let bytes = durable::read(path, LARGEST)?;
+    let wrong = |why: String| Error::wrong(format!("cannot read {}: {why}", path.display()));
+    let text = String::from_utf8(bytes).map_err(|_| wrong("it is not UTF-8".to_owned()))?;
+    let letter: Letter =
+        toml::from_str(&text).map_err(|source| wrong(source.message().replace('\n', " ")))?;
+    if letter.format != 1 {
+        return Err(wrong("its format is not 1".to_owned()));
+    }
+    Ok((user_name(meta.uid()), letter.request))
+}
+
+fn carry_out(
+    config: &Config,
+    spool: &Spool,
+    by: &str,
+    request: &Request,
+    clock: &Clock,
+) -> Result<Vec<String>> {
+    let asker = Asker { by, directory: None, patience: lock::PATIENCE };
+    match request {
+        Request::Enqueue { items, wish } => {
+            let answers = ask(config, spool, items, wish, asker, clock)?;
+            Ok(answers.iter().map(said).collect())
+        }
+        Request::Scan { wish } => {
+            let answers = super::unbuilt::ask_for_all(config, spool, wish, asker, clock)?;
+            Ok(answers.iter().map(said).collect())
+        }
+        Request::Abort { what, reason } => {
+            let wish = abort::Wish { by: by.to_owned(), reason: reason.clone() };
+            let ended = abort::abort(spool, what, &wish, clock)?;
+            Ok(ended.iter().map(|ticket| format!("aborted {} {}", ticket.id, ticket.item())).collect())
+        }
+    }
+}
+
+fn said(answer: &Answered) -> String {
+    match &answer.ticket {
+        Ok(name) => format!("queued {} {}", name.id, name.item),
+        Err(error) => error.to_string(),
+    }
+}
+
+/// Keeps what was asked, by whom, and what came of it; a repeat after a crash keeps its first answer.
+fn keep(spool: &Spool, path: &Path, acted: Acted) -> Result<()> {
+    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or("request.toml");
+    let day = acted.at.strftime("%Y%m%d").to_string();
+    let text = toml::to_string(&acted)
+        .map_err(|source| Error::wrong(format!("cannot write the request: {source}")))?;
+    durable::put(&spool.tmp(), &spool.at("request").join(day).join(name), text.as_bytes()).map(drop)
+}
+
+/// Returns how many requests wait to be acted on.
+pub fn waiting(spool: &Spool) -> usize {
+    fs::read_dir(spool.at("drop")).map(Iterator::count).unwrap_or(0)
+}

@@ -1,0 +1,118 @@
+//! Printing logs: ended ones, growing ones, and the first error of either.
+
+use std::fs;
+use std::io::{Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::base::output::{Out, inert};
+use crate::base::watch::Watch;
+use crate::base::{Error, Result, durable};
+use crate::build::first_error;
+use crate::spool::{Entry, Spool, Stand, abort, list};
+
+/// How long a follower goes without looking again.
+const LOOK_AGAIN: Duration = Duration::from_secs(2);
+
+/// What of a log is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// All there is.
+    Whole,
+    /// All there is, and what comes until the build ends.
+    Follow,
+    /// The first error with the lines around it.
+    FirstError,
+}
+
+/// Prints the log of what `text` means: the latest log of a package, or a ticket's.
+///
+/// # Errors
+/// `No` when there is no log.
+pub fn print(spool: &Spool, text: &str, part: Part, out: &mut Out) -> Result<()> {
+    let path = latest(spool, text)?;
+    match part {
+        Part::Whole => pour(&path, 0, out).map(drop),
+        Part::Follow => follow(spool, path, out),
+        Part::FirstError => print_error(&path, out),
+    }
+}
+
+fn print_error(path: &Path, out: &mut Out) -> Result<()> {
+    let Some(found) = first_error::of_file(path)?.found else {
+        return Err(Error::no(format!("no error found in {}", path.display())));
+    };
+    let first = found.line - found.before.len();
+    let lines = found.before.iter().chain([&found.text]).chain(&found.after);
+    for (n, line) in (first..).zip(lines) {
+        let mark = if n == found.line { '>' } else { ' ' };
+        out.line(&format!("{mark}{n:>6}  {line}"))?;
+    }
+    Ok(())
+}
+
+fn latest(spool: &Spool, text: &str) -> Result<PathBuf> {
+    let mut entries = abort::meant(spool, text)?;
+    entries.sort_by(|a, b| (is_running(b), &b.name.id).cmp(&(is_running(a), &a.name.id)));
+    let found = entries.iter().find_map(|entry| log_of(spool, entry));
+    found.ok_or_else(|| Error::no(format!("there is no log of {}", inert(text))))
+}
+
+fn is_running(entry: &Entry) -> bool {
+    matches!(entry.name.stand, Stand::Building(_))
+}
+
+/// The log of the running try, or of the last one that left a log.
+fn log_of(spool: &Spool, entry: &Entry) -> Option<PathBuf> {
+    let id = &entry.name.id;
+    let live = spool.live(id, entry.name.epoch);
+    let ended = (1..=entry.name.epoch).rev().map(|epoch| spool.log(id, epoch));
+    std::iter::once(live).chain(ended).find(|path| path.exists())
+}
+
+/// Prints `path` from `from` on; returns where it ended. Lines are made harmless to a terminal.
+fn pour(path: &Path, from: u64, out: &mut Out) -> Result<u64> {
+    let mut file = durable::open_regular(path)?;
+    file.seek(SeekFrom::Start(from)).map_err(|source| Error::io("read", path, source))?;
+    let (mut at, mut buffer) = (from, vec![0_u8; 1 << 16]);
+    loop {
+        let n = file.read(&mut buffer).map_err(|source| Error::io("read", path, source))?;
+        let Some(bytes) = buffer.get(..n).filter(|bytes| !bytes.is_empty()) else { return Ok(at) };
+        at += n as u64;
+        out.bytes(harmless(bytes).as_bytes())?;
+        if out.is_closed() {
+            return Ok(at);
+        }
+    }
+}
+
+fn harmless(bytes: &[u8]) -> String {
+    let text = String::from_utf8_lossy(bytes);
+    text.split('\n').map(|line| inert(line.trim_end_matches('\r'))).collect::<Vec<_>>().join("\n")
+}
+
+/// Prints a growing log until its build has ended and its whole log is printed.
+fn follow(spool: &Spool, path: PathBuf, out: &mut Out) -> Result<()> {
+    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default().to_owned();
+    let word = name.strip_suffix(".log").and_then(|word| word.split_once('.'));
+    let Some((id, epoch)) = word.and_then(|(id, epoch)| Some((id.parse().ok()?, epoch.parse().ok()?))) else {
+        return pour(&path, 0, out).map(drop);
+    };
+    let mut at = 0;
+    loop {
+        let running =
+            list::building(spool)?.iter().any(|entry| entry.name.try_word() == format!("{id}.{epoch}"));
+        let (live, ended) = (spool.live(&id, epoch), spool.log(&id, epoch));
+        let mut watch = Watch::on(&[spool.at("live")])?;
+        // The ended log begins with what the live one was; the place in it is the same.
+        let current = if running && live.exists() { live } else { ended };
+        if fs::metadata(&current).is_ok() {
+            at = pour(&current, at, out)?;
+        }
+        out.flush()?;
+        if !running || out.is_closed() {
+            return Ok(());
+        }
+        watch.wait(LOOK_AGAIN)?;
+    }
+}

@@ -1,0 +1,198 @@
+//! Publishing: from `hold/` into the package directory, when the tree still wants it.
+//!
+//! Only files of a ticket that ended as built, with the names its recipe promises and the hashes its report
+//! states. What cannot be published stays held, with the reason beside it, and is tried again each round.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use crate::base::durable::{self, Put};
+use crate::base::output::inert;
+use crate::base::{Clock, Error, Result, lock};
+use crate::config::{Config, TreeSection};
+use crate::names::{Arch, Name, State, Tree};
+use crate::spool::{Entry, Product, Report, Spool, Ticket, list, report};
+use crate::tree::{self, Reading, Repository};
+
+/// A built ticket whose packages are held.
+struct Held {
+    entry: Entry,
+    ticket: Ticket,
+    report: Report,
+}
+
+/// Publishes what is held; returns a line for each ticket that was.
+///
+/// # Errors
+/// The last failure that is not one ticket's own; the others were tried all the same.
+pub fn publish(config: &Config, spool: &Spool, clock: &Clock) -> Result<Vec<String>> {
+    let _ = clock;
+    let (mut lines, mut failed) = (Vec::new(), Ok(()));
+    for (tree, held) in held(spool)? {
+        match of_tree(config, spool, &tree, &held) {
+            Ok(done) => lines.extend(done),
+            Err(error) => {
+                held.iter().try_for_each(|held| postpone(spool, &held.entry, &error.to_string()))?;
+                failed = Err(error.within(format!("cannot publish packages of {tree}")));
+            }
+        }
+    }
+    failed.map(|()| lines)
+}
+
+fn held(spool: &Spool) -> Result<BTreeMap<Tree, Vec<Held>>> {
+    let mut by_tree: BTreeMap<Tree, Vec<Held>> = BTreeMap::new();
+    for (id, epoch) in report::held(spool)? {
+        let Some(entry) = report::ended(spool, &id, epoch)? else { continue };
+        if let (State::Built, Some(report)) = (entry.state(), entry.report(spool)) {
+            let ticket = entry.ticket()?;
+            by_tree.entry(ticket.tree.clone()).or_default().push(Held { entry, ticket, report });
+        }
+    }
+    Ok(by_tree)
+}
+
+fn of_tree(config: &Config, spool: &Spool, tree: &Tree, held: &[Held]) -> Result<Vec<String>> {
+    let section = config
+        .tree
+        .get(tree)
+        .ok_or_else(|| Error::wrong(format!("there is no tree {tree} in the configuration")))?;
+    let tip = Repository::new(tree, section).tip()?;
+    let mut paths: Vec<String> = held.iter().map(|held| held.ticket.path.clone()).collect();
+    paths.sort_unstable();
+    paths.dedup();
+    let readings = tree::read(section, tree, &tip, &paths, &spool.tmp())?;
+    let wanted: BTreeMap<&String, &Reading> = paths.iter().zip(&readings).collect();
+    let mut lines = Vec::new();
+    for one in held {
+        let wants = wanted.get(&one.ticket.path).copied();
+        match still_wanted(spool, one, wants).and_then(|()| one_ticket(spool, section, one)) {
+            Ok(()) => lines.push(format!("published {}", one.entry.name.item)),
+            Err(error) => postpone(spool, &one.entry, &error.to_string())?,
+        }
+    }
+    Ok(lines)
+}
+
+/// A reason that has not changed is not written again.
+fn postpone(spool: &Spool, entry: &Entry, why: &str) -> Result<()> {
+    let path = spool.hold_reason(&entry.name.id, entry.name.epoch);
+    durable::replace(&path, format!("{}\n", inert(why)).as_bytes()).map(drop)
+}
+
+/// Newer means a later revision of the tree, whatever the version: what a later ticket is about is not wanted
+/// of an earlier one.
+fn still_wanted(spool: &Spool, held: &Held, reading: Option<&Reading>) -> Result<()> {
+    let item = &held.entry.name.item;
+    match reading {
+        Some(Ok(recipe)) if (&recipe.version, &recipe.release) == (&item.version, &item.release) => {}
+        Some(Ok(recipe)) => {
+            return Err(Error::no(format!("the tree wants {}-{} now", recipe.version, recipe.release)));
+        }
+        Some(Err(problem)) => {
+            return Err(Error::no(format!("cannot read {}: {}", problem.path, problem.error)));
+        }
+        None => return Err(Error::no("the tree has no such recipe any more")),
+    }
+    let later = |entry: &Entry| {
+        let matters = match entry.state() {
+            State::Waiting | State::Building | State::Built | State::Failed => true,
+            State::Trouble | State::Aborted | State::Superseded => false,
+        };
+        matters && entry.name.package() == held.entry.name.package() && entry.name.id > held.entry.name.id
+    };
+    match list::of_package(spool, Some(&held.ticket.tree), &item.name)?.into_iter().find(later) {
+        Some(entry) => {
+            Err(Error::no(format!("{} was asked for later, and is {}", entry.name.id, entry.state())))
+        }
+        None => Ok(()),
+    }
+}
+
+fn one_ticket(spool: &Spool, section: &TreeSection, held: &Held) -> Result<()> {
+    let item = &held.entry.name.item;
+    let _lock = lock::exclusive(
+        &spool.at("lock").join(format!("publish-{}-{}", held.ticket.tree, item.arch)),
+        lock::PATIENCE,
+    )?;
+    let hold = spool.hold(&held.entry.name.id, held.entry.name.epoch);
+    let plan: Vec<(PathBuf, PathBuf)> = held
+        .ticket
+        .packages
+        .iter()
+        .map(|package| {
+            placed(section, held, package).map(|(product, target)| (hold.join(&product.name), target))
+        })
+        .collect::<Result<_>>()?;
+    for (source, target) in &plan {
+        place(source, target, held)?;
+    }
+    for (_, target) in &plan {
+        commands(&section.sign, target, &item.arch)?;
+        commands(&section.repo, target, &item.arch)?;
+    }
+    durable::remove_tree(&hold)?;
+    durable::remove(&spool.hold_reason(&held.entry.name.id, held.entry.name.epoch))
+}
+
+/// Finds the file of one promised package among what the build left, and where it goes.
+fn placed<'a>(section: &TreeSection, held: &'a Held, package: &Name) -> Result<(&'a Product, PathBuf)> {
+    let item = &held.entry.name.item;
+    let any: Arch = "any".parse()?;
+    for arch in [&item.arch, &any] {
+        let outputs = std::slice::from_ref(package);
+        for target in tree::published_paths(section, outputs, &item.version, &item.release, arch) {
+            let product = held
+                .report
+                .files
+                .iter()
+                .find(|file| target.file_name().is_some_and(|name| name == file.name.as_str()));
+            if let Some(product) = product {
+                return Ok((product, target));
+            }
+        }
+    }
+    if section.packages.is_empty() {
+        return Err(Error::wrong(format!("tree.{}.packages is not configured", held.ticket.tree)));
+    }
+    let left: Vec<&str> = held.report.files.iter().map(|file| file.name.as_str()).collect();
+    Err(Error::no(format!("the build left no file for {package} (it left {})", left.join(", "))))
+}
+
+/// Copies a package into the package directory under a temporary name, then names it; never over another.
+fn place(source: &Path, target: &Path, held: &Held) -> Result<()> {
+    let product = report::product(source)?;
+    if !held.report.files.contains(&product) {
+        return Err(Error::wrong(format!("{} is not what was reported", product.name)));
+    }
+    let directory = target.parent().unwrap_or(Path::new("/"));
+    durable::make_dir(directory)?;
+    let mut file = durable::open_regular(source)?;
+    match durable::put_from(directory, target, &mut file)? {
+        Put::Made | Put::Same => Ok(()),
+        Put::Differs => {
+            Err(Error::no(format!("{} is published with other content: bump the release", product.name)))
+        }
+    }
+}
+
+/// Runs one configured command, without a shell, in the package directory.
+fn commands(words: &[String], file: &Path, arch: &Arch) -> Result<()> {
+    let fill =
+        |word: &String| word.replace("{file}", &file.to_string_lossy()).replace("{arch}", arch.as_str());
+    let words: Vec<String> = words.iter().map(fill).collect();
+    let Some((program, arguments)) = words.split_first() else { return Ok(()) };
+    let ran = Command::new(program)
+        .args(arguments)
+        .current_dir(file.parent().unwrap_or(Path::new("/")))
+        .stdin(Stdio::null())
+        .output()
+        .map_err(|source| Error::io("run", program, source))?;
+    if ran.status.success() {
+        return Ok(());
+    }
+    let said = String::from_utf8_lossy(&ran.stderr);
+    let last = said.lines().rfind(|line| !line.trim().is_empty()).unwrap_or("it said nothing").to_owned();
+    Err(Error::again(format!("{program} failed ({}): {}", ran.status, inert(&last))))
+}

@@ -1,0 +1,203 @@
+//! Why something is not built: the state of a package, since when, and what has to happen next.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::base::clock::{age, shown};
+use crate::base::{Clock, Error, Result};
+use crate::config::Config;
+use crate::names::{Arch, Item, Outcome, State, Tree};
+use crate::spool::listed::{ending, waits_for};
+use crate::spool::waiting::Queue;
+use crate::spool::{Entry, Spool, Stand, abort, builder, list};
+use crate::tree;
+
+/// The answer for one package.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Why {
+    /// Its tree.
+    pub tree: Tree,
+    /// Its architecture.
+    pub arch: Arch,
+    /// The version asked for last.
+    pub item: String,
+    /// Where that is.
+    pub state: State,
+    /// Since when.
+    pub since: Timestamp,
+    /// What has to happen next.
+    pub why: String,
+}
+
+/// Explains what `text` (a name, a version, an ID) is waiting for: an answer for each tree and architecture.
+///
+/// # Errors
+/// `No` when nobody ever asked for it; wrong use for text that can mean nothing.
+pub fn explain(config: &Config, spool: &Spool, text: &str, clock: &Clock) -> Result<Vec<Why>> {
+    let mut newest = BTreeMap::new();
+    for entry in abort::meant(spool, text)? {
+        let kept = newest.entry(entry.name.package()).or_insert_with(|| entry.clone());
+        if later(&entry, kept) {
+            *kept = entry;
+        }
+    }
+    if newest.is_empty() {
+        let text = crate::base::output::inert(text);
+        return Err(Error::no(format!("{text} was never enqueued"))
+            .hint(format!("ask for it: syncpkg-enqueue {text}")));
+    }
+    let queue = Queue::load(spool)?;
+    newest.values().map(|entry| one(config, spool, entry, &queue, clock)).collect()
+}
+
+/// What is unfinished matters more than what has ended; of those the later one.
+fn later(entry: &Entry, than: &Entry) -> bool {
+    let rank = |entry: &Entry| {
+        let unfinished = !matches!(entry.name.stand, Stand::Done(_));
+        let superseded = entry.state() == State::Superseded;
+        (unfinished, !superseded, entry.name.id.clone())
+    };
+    rank(entry) > rank(than)
+}
+
+fn one(config: &Config, spool: &Spool, entry: &Entry, queue: &Queue, clock: &Clock) -> Result<Why> {
+    Ok(Why {
+        tree: entry.name.tree.clone(),
+        arch: entry.name.item.arch.clone(),
+        item: entry.name.item.to_string(),
+        state: entry.state(),
+        since: entry.report(spool).map_or_else(|| entry.since(), |report| report.ended),
+        why: reason(config, spool, entry, queue, clock)?,
+    })
+}
+
+/// Says what has to happen next for one ticket.
+///
+/// # Errors
+/// A directory that cannot be read.
+pub fn reason(config: &Config, spool: &Spool, entry: &Entry, queue: &Queue, clock: &Clock) -> Result<String> {
+    match &entry.name.stand {
+        Stand::Waiting(_) => waiting(spool, entry, queue, clock),
+        Stand::Building(hold) => {
+            let who = entry.builder.as_ref().map(ToString::to_string).unwrap_or_default();
+            let past = age(clock.now().duration_since(hold.since.0));
+            let (n, most) = (entry.name.epoch, config.trouble.claims);
+            Ok(format!("{who} has been building it for {past} (try {n} of {most})"))
+        }
+        Stand::Done(outcome) => Ok(ended(config, spool, entry, *outcome)),
+    }
+}
+
+fn waiting(spool: &Spool, entry: &Entry, queue: &Queue, clock: &Clock) -> Result<String> {
+    if spool.is_paused() {
+        return Ok(format!("all claims are paused: {} is there", spool.at("pause").display()));
+    }
+    if let Some(text) = waits_for(spool, entry, Some(queue), clock) {
+        return Ok(text);
+    }
+    let arch = &entry.name.item.arch;
+    let mut able = builder::listed(spool)?;
+    able.retain(|builder| arch.is_any() || builder.archs.contains(arch));
+    if able.is_empty() {
+        return Ok(format!("no builder for {arch} has registered"));
+    }
+    let names = |paused: bool| {
+        let names: Vec<&str> = able
+            .iter()
+            .filter(|builder| builder.paused == paused)
+            .map(|builder| builder.name.as_str())
+            .collect();
+        names.join(", ")
+    };
+    if able.iter().all(|builder| builder.paused) {
+        return Ok(format!("every builder for {arch} is paused: {}", names(true)));
+    }
+    let before = queue.waiting().iter().take_while(|other| other.name.id != entry.name.id);
+    let before =
+        before.filter(|other| other.name.item.arch == *arch || other.name.item.arch.is_any()).count();
+    let place = match before {
+        0 => "it is next".to_owned(),
+        1 => "1 ticket is before it".to_owned(),
+        n => format!("{n} tickets are before it"),
+    };
+    Ok(format!("waits for a builder ({}): {place}", names(false)))
+}
+
+fn ended(config: &Config, spool: &Spool, entry: &Entry, outcome: Outcome) -> String {
+    let package = format!("{}/{}", entry.name.tree, entry.name.item.name);
+    let how = entry.report(spool).map(|report| ending(&report)).unwrap_or_default();
+    let how = if how.is_empty() { String::new() } else { format!(" {how}") };
+    match outcome {
+        Outcome::Built => built(config, spool, entry),
+        Outcome::Failed => format!(
+            "failed{how}: it is tried again when a push changes its recipe, or now with: syncpkg-enqueue --force {package}"
+        ),
+        Outcome::Trouble => {
+            let tries = if entry.name.epoch == 1 {
+                "1 try".to_owned()
+            } else {
+                format!("{} tries", entry.name.epoch)
+            };
+            format!(
+                "given up after {tries}, last trouble{how}: once that is mended, syncpkg-enqueue {package}"
+            )
+        }
+        Outcome::Aborted => format!("aborted{how}: ask again with syncpkg-enqueue {package}"),
+        Outcome::Superseded => format!("superseded:{how}"),
+    }
+}
+
+fn built(config: &Config, spool: &Spool, entry: &Entry) -> String {
+    if is_published(config, entry) {
+        return "built and published".to_owned();
+    }
+    match std::fs::read_to_string(spool.hold_reason(&entry.name.id, entry.name.epoch)) {
+        Ok(why) => format!("built, not published: {}", why.trim_end()),
+        Err(_) if spool.hold(&entry.name.id, entry.name.epoch).exists() => {
+            "built, published by the next round of syncpkgd".to_owned()
+        }
+        Err(_) => "built, but not in the package directory".to_owned(),
+    }
+}
+
+/// Tells whether what a ticket made is in the package directory.
+pub fn is_published(config: &Config, entry: &Entry) -> bool {
+    let item = &entry.name.item;
+    let section = config.tree.get(&entry.name.tree);
+    section.zip(entry.ticket().ok()).is_some_and(|(section, ticket)| {
+        tree::published(section, &ticket.packages, &item.version, &item.release, &item.arch)
+    })
+}
+
+/// Says in one line why the wanted version `item` is not there, as far as the spool knows.
+///
+/// # Errors
+/// A directory that cannot be read.
+pub fn cause(
+    config: &Config,
+    spool: &Spool,
+    tree: &Tree,
+    item: &Item,
+    queue: &Queue,
+    clock: &Clock,
+) -> Result<String> {
+    let mut entries = list::of_package(spool, Some(tree), &item.name)?;
+    entries.retain(|entry| entry.name.item.arch == item.arch);
+    let newest = |entries: Vec<Entry>| entries.into_iter().reduce(|a, b| if later(&b, &a) { b } else { a });
+    let (same, others): (Vec<Entry>, Vec<Entry>) =
+        entries.into_iter().partition(|entry| entry.name.item == *item);
+    if let Some(entry) = newest(same) {
+        let since = entry.report(spool).map_or_else(|| entry.since(), |report| report.ended);
+        let reason = reason(config, spool, &entry, queue, clock)?;
+        let reason = reason.split(": it is tried again").next().unwrap_or_default().to_owned();
+        return Ok(format!("{reason}, since {}", shown(since)));
+    }
+    Ok(match newest(others) {
+        Some(other) => {
+            format!("never enqueued (the last that was is {}, {})", other.name.item, other.state())
+        }
+        None => "never enqueued".to_owned(),
+    })
+}

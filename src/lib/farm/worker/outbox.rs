@@ -1,0 +1,130 @@
+//! Reports on the builder's own disk: durable before they are delivered, removed after the answer.
+//!
+//! `outbox/CLAIM/` has the growing `log`; `files/`; and last, when the build has ended, `report.toml`.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::base::error::Kind;
+use crate::base::{Clock, Error, Result, durable};
+use crate::config::TroubleSection;
+use crate::names::Outcome;
+use crate::spool::report::{self, Ending};
+use crate::spool::{Claim, Spool, list};
+
+/// The largest report that is read, bytes.
+const LARGEST: u64 = 1 << 20;
+
+/// How a build ended, as it is written down here.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct Ended {
+    pub outcome: Outcome,
+    pub stage: Option<String>,
+    pub reason: String,
+    pub exit: Option<i32>,
+}
+
+/// The reports of one slot.
+pub(super) struct Outbox {
+    place: PathBuf,
+    host: String,
+}
+
+impl Outbox {
+    pub fn new(place: &Path, host: &str) -> Self {
+        Self { place: place.to_owned(), host: host.to_owned() }
+    }
+
+    /// Makes the place of a new try's report.
+    pub fn open(&self, claim: &Claim) -> Result<PathBuf> {
+        let place = self.place.join(claim.to_string());
+        durable::make_dir(&place)?;
+        Ok(place)
+    }
+
+    /// Writes the report down: first all it speaks of, then itself.
+    pub fn close(&self, claim: &Claim, ended: &Ended) -> Result<()> {
+        let place = self.open(claim)?;
+        let text = toml::to_string(ended)
+            .map_err(|source| Error::wrong(format!("cannot write the report: {source}")))?;
+        durable::sync_fs(&place)?;
+        durable::put(&place, &place.join("report.toml"), text.as_bytes()).map(drop)
+    }
+
+    /// Forgets a try that nobody wants to hear of any more.
+    pub fn drop(&self, claim: &Claim) -> Result<()> {
+        durable::remove_tree(&self.place.join(claim.to_string()))
+    }
+
+    /// A try without a report was being built when this builder was killed: the farm's trouble, not the package's.
+    pub fn give_back_interrupted(&self) -> Result<()> {
+        for claim in self.claims()? {
+            if !self.place.join(claim.to_string()).join("report.toml").exists() {
+                let reason = "the builder was killed while it was building".to_owned();
+                let stage = Some("builder".to_owned());
+                self.close(&claim, &Ended { outcome: Outcome::Trouble, stage, reason, exit: None })?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Delivers what is there, oldest first; returns what people should know.
+    ///
+    /// # Errors
+    /// The master cannot take it now: it stays, and those after it.
+    pub fn deliver(&self, spool: &Spool, trouble: &TroubleSection, clock: &Clock) -> Result<Vec<String>> {
+        let mut lines = Vec::new();
+        for claim in self.claims()? {
+            let place = self.place.join(claim.to_string());
+            let answer = ending(&place, &self.host)
+                .and_then(|ending| report::end(spool, &claim, &ending, trouble, clock));
+            match answer {
+                Ok(()) => {}
+                Err(error) if error.kind == Kind::Again => return Err(error),
+                // Refused, and kept by the master as far as it wanted it.
+                Err(error) if error.kind == Kind::No => lines.push(format!("{}: {error}", claim.id)),
+                Err(error) => {
+                    lines.push(format!("{}: {error}", claim.id));
+                    self.set_aside(&claim)?;
+                    continue;
+                }
+            }
+            durable::remove_tree(&place)?;
+        }
+        Ok(lines)
+    }
+
+    /// What the master will never take is kept for a person to look at, and the ticket goes back with its lease.
+    fn set_aside(&self, claim: &Claim) -> Result<()> {
+        let aside = self.place.with_file_name("undeliverable");
+        durable::make_dir(&aside)?;
+        durable::shift(&self.place.join(claim.to_string()), &aside.join(claim.to_string())).map(drop)
+    }
+
+    fn claims(&self) -> Result<Vec<Claim>> {
+        let mut claims: Vec<Claim> =
+            list::names(&self.place)?.iter().filter_map(|name| name.parse().ok()).collect();
+        claims.sort_by(|a, b| a.id.cmp(&b.id));
+        Ok(claims)
+    }
+}
+
+fn ending(place: &Path, host: &str) -> Result<Ending> {
+    let path = place.join("report.toml");
+    let bytes = durable::read(&path, LARGEST)?;
+    let ended: Ended = toml::from_str(&String::from_utf8_lossy(&bytes))
+        .map_err(|source| Error::wrong(format!("cannot read {}: {}", path.display(), source.message())))?;
+    let mut files: Vec<PathBuf> =
+        list::names(&place.join("files"))?.iter().map(|name| place.join("files").join(name)).collect();
+    files.sort_unstable();
+    Ok(Ending {
+        outcome: ended.outcome,
+        stage: ended.stage,
+        reason: ended.reason,
+        exit: ended.exit,
+        host: host.to_owned(),
+        log: Some(place.join("log")).filter(|log| log.exists()),
+        files,
+    })
+}
