@@ -110,6 +110,7 @@ fn ticket(spool: &Spool, facts: &Facts, entry: &Entry) -> TicketRow {
         rests_until: rests_until(entry),
         waits_for: facts.waiting_reasons.get(&name.id).map(|text| line(text, LONGEST)),
         published: facts.published.contains(&name.id),
+        pending: entry.state() == State::Built && spool.hold(&name.id, name.epoch).exists(),
         held: held(spool, entry),
         tries,
     }

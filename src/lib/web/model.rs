@@ -151,6 +151,8 @@ pub struct TicketRow {
     pub waits_for: Option<String>,
     /// Built, and in the package directory.
     pub published: bool,
+    /// Built, and its packages wait to be published.
+    pub pending: bool,
     /// Built, and why it is not in the package directory.
     pub held: Option<String>,
     /// What happened, oldest first.
@@ -168,7 +170,8 @@ impl TicketRow {
             State::Built => match (&self.held, self.published) {
                 (Some(why), _) => format!("not published: {why}"),
                 (None, true) => "published".to_owned(),
-                (None, false) => "not published yet".to_owned(),
+                (None, false) if self.pending => "not published yet".to_owned(),
+                (None, false) => String::new(),
             },
             State::Failed | State::Trouble | State::Aborted | State::Superseded => {
                 self.tries.last().map(Try::why).unwrap_or_default()

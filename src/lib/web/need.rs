@@ -66,7 +66,7 @@ pub(super) fn needs(model: &Model) -> Vec<Need> {
     needs.extend(troubled(model));
     needs.extend(held(model));
     let mut failing = failing(model);
-    failing.sort_by(|a, b| b.since.cmp(&a.since));
+    failing.sort_by_key(|need| std::cmp::Reverse(need.since));
     needs.extend(failing);
     needs.extend(unbuilt(model));
     needs

@@ -102,6 +102,7 @@ impl<'a> Engine<'a> {
     pub fn compile(texts: &'a Texts) -> Result<Self> {
         let mut tiny = TinyTemplate::new();
         tiny.add_formatter("time", time);
+        tiny.add_formatter("moment", moment);
         tiny.add_formatter("state", state);
         tiny.add_formatter("part", part);
         tiny.add_formatter("size", size);
@@ -132,12 +133,21 @@ fn guarded<T>(file: &str, work: impl FnOnce() -> Result<T, tinytemplate::error::
 
 type Formatted = tinytemplate::error::Result<()>;
 
-/// `{when | time}`: absolute, UTC; the script adds how long ago that is.
+/// `{when | time}`: absolute, UTC, to the minute; the script adds how long ago that is.
 fn time(value: &Value, page: &mut String) -> Formatted {
+    dated(value, page, |time| time.strftime("%Y-%m-%d %H:%M UTC").to_string())
+}
+
+/// `{when | moment}`: as `time`, to the second.
+fn moment(value: &Value, page: &mut String) -> Formatted {
+    dated(value, page, shown)
+}
+
+fn dated(value: &Value, page: &mut String, words: impl Fn(Timestamp) -> String) -> Formatted {
     match value.as_str().and_then(|text| text.parse::<Timestamp>().ok()) {
         Some(time) => {
             let machine = time.strftime("%Y-%m-%dT%H:%M:%SZ");
-            write!(page, "<time datetime=\"{machine}\">{}</time>", shown(time))?;
+            write!(page, "<time datetime=\"{machine}\">{}</time>", words(time))?;
         }
         None => page.push('–'),
     }

@@ -25,9 +25,10 @@ fn pages(root: &Path) -> Vec<(PathBuf, String)> {
 fn tidy(path: &Path) -> PathBuf {
     let mut tidy = PathBuf::new();
     for part in path.components() {
-        match part {
-            Component::ParentDir => assert!(tidy.pop(), "{path:?} leaves the site"),
-            other => tidy.push(other),
+        if part == Component::ParentDir {
+            assert!(tidy.pop(), "{path:?} leaves the site");
+        } else {
+            tidy.push(part);
         }
     }
     tidy
@@ -269,5 +270,6 @@ fn pages_are_small_before_their_data_and_the_script_too() {
 fn leaves_a_site_to_look_at() {
     let mut farm = day();
     farm.config.site = std::env::temp_dir().join("syncpkg-sample-site");
+    let _ = std::fs::remove_dir_all(&farm.config.site);
     farm.write().unwrap();
 }

@@ -51,6 +51,8 @@ impl<'a> From<&'a TicketRow> for Row<'a> {
 struct Table<'a> {
     root: &'a str,
     caption: &'a str,
+    /// There are several trees, so it matters which.
+    trees: bool,
     rows: Vec<Row<'a>>,
 }
 
@@ -81,6 +83,8 @@ struct Unbuilt<'a> {
 struct Needs<'a> {
     root: &'a str,
     caption: &'a str,
+    /// It is known of somebody whose turn it is.
+    named: bool,
     needs: Vec<&'a Need>,
 }
 
@@ -93,12 +97,16 @@ impl Site<'_> {
         tickets: impl Iterator<Item = &'a TicketRow>,
     ) -> Result<String> {
         let rows = tickets.map(Row::from).collect();
-        self.engine.render("rows.html", &Table { root, caption, rows })
+        let trees = self.config.tree.len() > 1;
+        self.engine.render("rows.html", &Table { root, caption, trees, rows })
     }
 
     /// Returns a table of what needs somebody as HTML.
     pub(super) fn needs(&self, root: &str, caption: &str, needs: Vec<&Need>) -> Result<String> {
-        self.engine.render("needs.html", &Needs { root, caption, needs })
+        self.engine.render(
+            "needs.html",
+            &Needs { root, caption, named: needs.iter().any(|need| !need.who.is_empty()), needs },
+        )
     }
 
     /// Returns the tickets of `ids`.
