@@ -158,7 +158,7 @@ pub(super) fn day() -> Sample {
         built,
         ("", ""),
     );
-    farm.run(
+    let zlib = farm.run(
         "zlib-1.3-1-x86_64",
         "b1",
         times("2026-11-22T06:10:00Z", "2026-11-22T06:12:10Z"),
@@ -231,6 +231,7 @@ pub(super) fn day() -> Sample {
     builder::pause(&farm.spool, &"b2".parse().unwrap()).unwrap();
     std::fs::write(farm.spool.hold_reason(&held, 1), "the signing key has expired\n").unwrap();
     farm.facts.waiting_reasons = HashMap::from([(glib, "gcc, which is building".to_owned())]);
+    farm.facts.published.insert(zlib);
     farm.facts.free = Some(48 << 30);
     farm.facts.unbuilt = Some(vec![UnbuiltRow {
         path: "source/network/wget/FrugalBuild".to_owned(),
