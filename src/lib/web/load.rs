@@ -13,6 +13,8 @@ use crate::spool::{Entry, Report, Spool, Stand, Ticket, builder, list};
 
 /// The longest word from outside on a page, characters.
 const LONGEST: usize = 400;
+/// The longest maintainer, characters: wide enough for a name and an address.
+const LONGEST_NAME: usize = 120;
 
 /// Reads everything the site shows.
 ///
@@ -102,7 +104,7 @@ fn ticket(spool: &Spool, facts: &Facts, entry: &Entry) -> TicketRow {
         maintainer: said
             .as_ref()
             .and_then(|ticket| ticket.maintainer.as_ref())
-            .map(|text| line(text, LONGEST)),
+            .map(|text| line(text, LONGEST_NAME)),
         batch: said.as_ref().and_then(|ticket| ticket.batch.as_ref()).map(ToString::to_string),
         revision: from(|ticket| ticket.revision.to_string()),
         path: from(|ticket| ticket.path.clone()),
@@ -199,6 +201,6 @@ fn unbuilt(row: &UnbuiltRow) -> UnbuiltRow {
         tree: line(&row.tree, LONGEST),
         since: row.since,
         cause: line(&row.cause, LONGEST),
-        maintainer: row.maintainer.as_ref().map(|text| line(text, LONGEST)),
+        maintainer: row.maintainer.as_ref().map(|text| line(text, LONGEST_NAME)),
     }
 }
