@@ -123,7 +123,7 @@ fn letters_that_are_none_end_in_quarantine_and_stop_nobody() {
     assert_eq!(farm.files("drop"), [".half"], "dot names are never read");
     assert_eq!(farm.files("request").len(), 1, "what was acted on is kept with its answers");
     let kept = fs::read_to_string(farm.at("spool/request").join(&farm.files("request")[0])).unwrap();
-    assert!(kept.contains("contains \\\"..\\\"") && kept.contains("queued "), "{kept}");
+    assert!(kept.contains("it contains") && kept.contains("queued "), "{kept}");
 }
 
 #[test]

@@ -61,7 +61,7 @@ fn without_bwrap_nothing_is_read_and_it_says_what_to_install() {
     farm.commit("gcc", "");
     let tools = farm.at("tools");
     fs::create_dir(&tools).unwrap();
-    for tool in ["git", "tar", "sh"] {
+    for tool in ["git", "tar", "sh", "timeout"] {
         let path = ["/usr/local/bin", "/usr/bin", "/bin"].map(|place| format!("{place}/{tool}"));
         let path = path.iter().find(|path| fs::metadata(path).is_ok()).unwrap();
         std::os::unix::fs::symlink(path, tools.join(tool)).unwrap();
