@@ -1,6 +1,7 @@
 //! The drop box: two real users, where the test may become them; and what lies in it is hostile.
 
 use std::fs;
+use std::io::Write as _;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::Path;
 use std::process::Command;
@@ -20,7 +21,7 @@ impl Users {
     /// None where this test may not become other users.
     fn new() -> Option<Self> {
         if !rustix::process::geteuid().is_root() {
-            eprintln!("not tried: only root can become two users");
+            let _ = writeln!(std::io::stderr(), "not tried: only root can become two users");
             return None;
         }
         let farm = Farm::without_spool();

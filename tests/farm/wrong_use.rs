@@ -1,6 +1,7 @@
 //! Wrong use: one clear line, the right exit status, nothing lost.
 
 use std::fs;
+use std::io::Write as _;
 use std::process::Stdio;
 
 use crate::stage::Farm;
@@ -136,7 +137,7 @@ fn a_full_disk_is_worth_a_retry_and_loses_nothing() {
     let output = command.output().unwrap();
     let (out, err) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
     if err.contains("unshare failed") || err.contains("mount:") {
-        eprintln!("not tried: no mount namespaces here ({})", err.trim());
+        let _ = writeln!(std::io::stderr(), "not tried: no mount namespaces here ({})", err.trim());
         return;
     }
     assert!(out.starts_with("status 75\n"), "{out}{err}");
