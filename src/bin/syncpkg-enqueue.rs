@@ -83,7 +83,8 @@ fn enqueue(args: Args, scene: &mut Scene) -> Result<Status> {
         print(answer, &spool, args.json.json, scene)?;
         tally.add(&answer.ticket);
     }
-    Ok(tally.status())
+    let nothing = answers.is_empty();
+    Ok(if nothing { Status::No } else { tally.status() })
 }
 
 fn print(answer: &Answered, spool: &Spool, json: bool, scene: &mut Scene) -> Result<()> {

@@ -10,5 +10,6 @@ mod order;
 mod publish;
 mod stage;
 mod tickets;
+mod transcripts;
 mod whole_way;
 mod wrong_use;

@@ -22,7 +22,7 @@ pub mod waiting;
 
 pub use claim::Claim;
 pub use list::Entry;
-pub use place::Spool;
+pub use place::{DIRECTORIES, Spool};
 pub use report::{Product, Report};
 pub use ticket::Ticket;
 pub use ticket_name::{Hold, Stamp, Stand, TicketName};
