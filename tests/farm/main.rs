@@ -8,6 +8,7 @@ mod hook;
 mod lease;
 mod order;
 mod publish;
+mod race;
 mod stage;
 mod tickets;
 mod transcripts;

@@ -42,6 +42,14 @@ fn what_the_tree_no_longer_wants_is_kept_and_not_published() {
     farm.ok("syncpkgd --once");
     assert!(!farm.at(PACKAGE).exists());
     assert!(farm.ok("syncpkg-why gcc").contains("built, not published: the tree wants 2-1 now"));
+    assert!(
+        farm.files("hold").iter().any(|file| file.ends_with(".unwanted/gcc-1-1-x86_64.pkg.tar.gz")),
+        "kept"
+    );
+    farm.commit("app", "depends=(gcc)");
+    farm.later(1).ok("syncpkg-enqueue app");
+    assert_eq!(farm.claim("b1").name, "app", "it holds up nobody");
+    farm.is_sound();
 }
 
 #[test]

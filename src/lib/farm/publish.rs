@@ -66,8 +66,16 @@ fn of_tree(config: &Config, spool: &Spool, tree: &Tree, held: &[Held]) -> Result
     let wanted: BTreeMap<&String, &Reading> = paths.iter().zip(&readings).collect();
     let mut lines = Vec::new();
     for one in held {
-        let wants = wanted.get(&one.ticket.path).copied();
-        match still_wanted(spool, one, wants).and_then(|()| one_ticket(spool, section, one)) {
+        let verdict = verdict(spool, one, wanted.get(&one.ticket.path).copied())?;
+        let ended = match verdict {
+            Verdict::Wanted => one_ticket(spool, section, one),
+            Verdict::NotNow(why) => Err(Error::no(why)),
+            Verdict::Never(why) => {
+                set_aside(spool, &one.entry, &why)?;
+                continue;
+            }
+        };
+        match ended {
             Ok(()) => lines.push(format!("published {}", one.entry.name.item)),
             Err(error) => postpone(spool, &one.entry, &error.to_string())?,
         }
@@ -81,33 +89,51 @@ fn postpone(spool: &Spool, entry: &Entry, why: &str) -> Result<()> {
     durable::replace(&path, format!("{}\n", inert(why)).as_bytes()).map(drop)
 }
 
+/// Keeps what never will be published, and holds up nobody with it.
+fn set_aside(spool: &Spool, entry: &Entry, why: &str) -> Result<()> {
+    let (id, epoch) = (&entry.name.id, entry.name.epoch);
+    durable::replace(&spool.unwanted_reason(id, epoch), format!("{}\n", inert(why)).as_bytes())?;
+    durable::shift(&spool.hold(id, epoch), &spool.unwanted(id, epoch))?;
+    durable::remove(&spool.hold_reason(id, epoch))
+}
+
+/// Whether a result is to be published.
+enum Verdict {
+    Wanted,
+    NotNow(String),
+    Never(String),
+}
+
 /// Newer means a later revision of the tree, whatever the version: what a later ticket is about is not wanted
-/// of an earlier one.
-fn still_wanted(spool: &Spool, held: &Held, reading: Option<&Reading>) -> Result<()> {
+/// of an earlier one. Should the tree go back, its push asks again.
+fn verdict(spool: &Spool, held: &Held, reading: Option<&Reading>) -> Result<Verdict> {
     let item = &held.entry.name.item;
     match reading {
         Some(Ok(recipe)) if (&recipe.version, &recipe.release) == (&item.version, &item.release) => {}
         Some(Ok(recipe)) => {
-            return Err(Error::no(format!("the tree wants {}-{} now", recipe.version, recipe.release)));
+            return Ok(Verdict::Never(format!("the tree wants {}-{} now", recipe.version, recipe.release)));
         }
         Some(Err(problem)) => {
-            return Err(Error::no(format!("cannot read {}: {}", problem.path, problem.error)));
+            return Ok(Verdict::NotNow(format!("cannot read {}: {}", problem.path, problem.error)));
         }
-        None => return Err(Error::no("the tree has no such recipe any more")),
+        None => return Ok(Verdict::NotNow("the tree has no such recipe".to_owned())),
     }
-    let later = |entry: &Entry| {
-        let matters = match entry.state() {
-            State::Waiting | State::Building | State::Built | State::Failed => true,
-            State::Trouble | State::Aborted | State::Superseded => false,
-        };
-        matters && entry.name.package() == held.entry.name.package() && entry.name.id > held.entry.name.id
-    };
-    match list::of_package(spool, Some(&held.ticket.tree), &item.name)?.into_iter().find(later) {
-        Some(entry) => {
-            Err(Error::no(format!("{} was asked for later, and is {}", entry.name.id, entry.state())))
+    for entry in list::of_package(spool, Some(&held.ticket.tree), &item.name)? {
+        if entry.name.package() != held.entry.name.package() || entry.name.id <= held.entry.name.id {
+            continue;
         }
-        None => Ok(()),
+        let (id, state) = (&entry.name.id, entry.state());
+        match state {
+            State::Waiting | State::Building => {
+                return Ok(Verdict::NotNow(format!("{id} was asked for later, and is {state}")));
+            }
+            State::Built | State::Failed => {
+                return Ok(Verdict::Never(format!("{id} was asked for later, and is {state}")));
+            }
+            State::Trouble | State::Aborted | State::Superseded => {}
+        }
     }
+    Ok(Verdict::Wanted)
 }
 
 fn one_ticket(spool: &Spool, section: &TreeSection, held: &Held) -> Result<()> {

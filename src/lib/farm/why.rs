@@ -153,9 +153,11 @@ fn built(config: &Config, spool: &Spool, entry: &Entry) -> String {
     if is_published(config, entry) {
         return "built and published".to_owned();
     }
-    match std::fs::read_to_string(spool.hold_reason(&entry.name.id, entry.name.epoch)) {
+    let (id, epoch) = (&entry.name.id, entry.name.epoch);
+    let reason = std::fs::read_to_string(spool.hold_reason(id, epoch));
+    match reason.or_else(|_| std::fs::read_to_string(spool.unwanted_reason(id, epoch))) {
         Ok(why) => format!("built, not published: {}", why.trim_end()),
-        Err(_) if spool.hold(&entry.name.id, entry.name.epoch).exists() => {
+        Err(_) if spool.hold(id, epoch).exists() => {
             "built, published by the next round of syncpkgd".to_owned()
         }
         Err(_) => "built, but not in the package directory".to_owned(),

@@ -137,6 +137,17 @@ impl Spool {
         self.at("hold").join(format!("{id}.{epoch}.why"))
     }
 
+    /// Returns where the packages of one try are kept once it is certain that they never will be published; the
+    /// reason lies beside it, with `.why` added.
+    pub fn unwanted(&self, id: &Id, epoch: u32) -> PathBuf {
+        self.at("hold").join(format!("{id}.{epoch}.unwanted"))
+    }
+
+    /// Returns the file that says why the packages of one try never will be published.
+    pub fn unwanted_reason(&self, id: &Id, epoch: u32) -> PathBuf {
+        self.at("hold").join(format!("{id}.{epoch}.unwanted.why"))
+    }
+
     /// Returns the note that somebody may have to be told of this try.
     pub fn owed(&self, id: &Id, epoch: u32, outcome: Outcome) -> PathBuf {
         self.at("owed").join(format!("{id}.{epoch}.{outcome}"))

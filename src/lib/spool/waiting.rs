@@ -81,10 +81,9 @@ impl Queue {
         if ticket.depends.is_empty() {
             return Ok(None);
         }
-        let oldest_of_cycle = self.breaks_cycle(entry);
         for name in ticket.depends.iter().filter(|name| **name != ticket.name) {
             if let Some((id, state)) = self.unfinished(&ticket.tree, name, &ticket.arch) {
-                if state == State::Waiting && oldest_of_cycle && self.reaches(&id, &entry.name.id) {
+                if state == State::Waiting && self.reaches(&id, &entry.name.id) && self.breaks_cycle(entry) {
                     continue;
                 }
                 return Ok(Some(Blocker::Unfinished { name: name.clone(), state }));

@@ -1,0 +1,95 @@
+//! Many at once: one of any number wins, and nothing is lost or had twice.
+
+use std::collections::BTreeSet;
+
+use syncpkg::base::Clock;
+use syncpkg::names::{Instance, Outcome};
+use syncpkg::spool::claim::{self, Request};
+use syncpkg::spool::report::{self, Ending};
+use syncpkg::spool::{Spool, queue, queue::Ask};
+
+use crate::stage::Farm;
+
+fn ask(n: usize) -> Ask {
+    Ask {
+        tree: "current".parse().unwrap(),
+        item: format!("p{n}-1-1-x86_64").parse().unwrap(),
+        revision: "abcd".parse().unwrap(),
+        path: format!("p{n}/PKGBUILD"),
+        priority: syncpkg::names::Priority::Push,
+        by: "test".to_owned(),
+        reason: String::new(),
+        maintainer: None,
+        batch: None,
+        packages: Vec::new(),
+        depends: Vec::new(),
+        exact: true,
+        force: false,
+        spare_aborted: false,
+        published: false,
+    }
+}
+
+/// Claims until nothing is left, ending every third as failed; returns what it got.
+fn drain(spool: &Spool, builder: &str) -> Vec<String> {
+    let mut got = Vec::new();
+    loop {
+        let request = Request {
+            builder: builder.parse().unwrap(),
+            instance: Instance::random().unwrap(),
+            archs: vec!["x86_64".parse().unwrap()],
+            count: 1,
+        };
+        let Ok(claimed) = claim::take(spool, &request, &Clock::system()) else { return got };
+        for claimed in claimed {
+            got.push(claimed.claim.id.to_string());
+            let outcome = if got.len() % 3 == 0 { Outcome::Failed } else { Outcome::Built };
+            let ending = Ending {
+                outcome,
+                stage: None,
+                reason: String::new(),
+                exit: None,
+                host: String::new(),
+                log: None,
+                files: Vec::new(),
+            };
+            let trouble = syncpkg::config::TroubleSection::default();
+            report::end(spool, &claimed.claim, &ending, &trouble, &Clock::system()).unwrap();
+        }
+    }
+}
+
+#[test]
+fn eight_builders_drain_the_queue_and_each_ticket_is_had_once() {
+    let farm = Farm::new();
+    let spool = Spool::open(&farm.at("spool")).unwrap();
+    let asks: Vec<Ask> = (0..400).map(ask).collect();
+    let answers = queue::enqueue(&spool, &asks, &Clock::system(), std::time::Duration::ZERO).unwrap();
+    let asked: BTreeSet<String> =
+        answers.iter().map(|answer| answer.ticket().unwrap().id.to_string()).collect();
+    let got: Vec<String> = std::thread::scope(|scope| {
+        let spool = &spool;
+        let builders: Vec<_> = (0..8).map(|n| scope.spawn(move || drain(spool, &format!("b{n}")))).collect();
+        builders.into_iter().flat_map(|builder| builder.join().unwrap()).collect()
+    });
+    assert_eq!(got.len(), 400, "had once each");
+    assert_eq!(got.into_iter().collect::<BTreeSet<_>>(), asked, "none lost, none invented");
+    farm.is_sound();
+}
+
+#[test]
+fn the_same_asked_for_by_eight_at_once_is_one_ticket() {
+    let farm = Farm::new();
+    let spool = Spool::open(&farm.at("spool")).unwrap();
+    let ids: BTreeSet<String> = std::thread::scope(|scope| {
+        let one = || {
+            let answers =
+                queue::enqueue(&spool, &[ask(1)], &Clock::system(), std::time::Duration::from_secs(30));
+            answers.unwrap()[0].ticket().unwrap().id.to_string()
+        };
+        let askers: Vec<_> = (0..8).map(|_| scope.spawn(one)).collect();
+        askers.into_iter().map(|asker| asker.join().unwrap()).collect()
+    });
+    assert_eq!(ids.len(), 1);
+    farm.is_sound();
+}
