@@ -12,7 +12,6 @@ use crate::base::{Clock, Error, Result, durable};
 use crate::build::first_error;
 use crate::config::Config;
 use crate::names::State;
-use crate::spool::listed::waits_for;
 use crate::spool::waiting::Queue;
 use crate::spool::{Spool, list};
 use crate::web::{self, Counts, Facts, FirstError, Sources, UnbuiltRow};
@@ -61,8 +60,9 @@ fn facts(config: &Config, spool: &Spool, clock: &Clock) -> Result<Facts> {
     facts.published = list::done(spool)?.into_iter().filter(published).map(|entry| entry.name.id).collect();
     let queue = Queue::load(spool)?;
     for entry in queue.waiting() {
-        if let Some(reason) = waits_for(spool, entry, Some(&queue), clock) {
-            facts.waiting_reasons.insert(entry.name.id.clone(), reason);
+        let Ok(ticket) = entry.ticket() else { continue };
+        if let Some(blocker) = queue.blocker(spool, entry, &ticket)? {
+            facts.waiting_reasons.insert(entry.name.id.clone(), blocker.to_string());
         }
     }
     // Pages without this list are better than none; what is wrong with the tree is said by syncpkg-unbuilt.

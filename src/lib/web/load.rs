@@ -114,6 +114,7 @@ fn ticket(spool: &Spool, facts: &Facts, entry: &Entry) -> TicketRow {
         published: facts.published.contains(&name.id),
         pending: entry.state() == State::Built && spool.hold(&name.id, name.epoch).exists(),
         held: held(spool, entry),
+        unwanted: spool.unwanted_reason(&name.id, name.epoch).exists(),
         tries,
     }
 }
@@ -127,8 +128,10 @@ fn rests_until(entry: &Entry) -> Option<Timestamp> {
 
 fn held(spool: &Spool, entry: &Entry) -> Option<String> {
     let built = entry.name.stand == Stand::Done(Outcome::Built);
-    let path = spool.hold_reason(&entry.name.id, entry.name.epoch);
-    let why = built.then(|| crate::base::durable::read(&path, 64 << 10).ok()).flatten()?;
+    let (id, epoch) = (&entry.name.id, entry.name.epoch);
+    let reasons = [spool.hold_reason(id, epoch), spool.unwanted_reason(id, epoch)];
+    let read = |path: &std::path::PathBuf| crate::base::durable::read(path, 64 << 10).ok();
+    let why = built.then(|| reasons.iter().find_map(read)).flatten()?;
     Some(line(String::from_utf8_lossy(&why).trim(), LONGEST))
 }
 

@@ -155,6 +155,8 @@ pub struct TicketRow {
     pub pending: bool,
     /// Built, and why it is not in the package directory.
     pub held: Option<String>,
+    /// Built, and never to be published: nothing is to be done about it.
+    pub unwanted: bool,
     /// What happened, oldest first.
     pub tries: Vec<Try>,
 }

@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::model::{Model, StandRow, TicketRow};
 use super::say::{package_dir, segment};
 use crate::config::Bytes;
+use crate::names::Id;
 use crate::names::State;
 
 /// Below this much free space uploads are refused.
@@ -140,7 +141,18 @@ fn troubled(model: &Model) -> Vec<Need> {
 }
 
 fn held(model: &Model) -> Vec<Need> {
-    let tickets = model.tickets.values().filter_map(|ticket| Some((ticket, ticket.held.clone()?)));
+    // What waits only for a later ticket of its package needs nobody.
+    let followed = |ticket: &TicketRow| {
+        let same = |id: &Id| {
+            let later = model.tickets.get(id).filter(|later| later.id > ticket.id);
+            later.is_some_and(|later| {
+                (&later.tree, &later.name, &later.arch) == (&ticket.tree, &ticket.name, &ticket.arch)
+            })
+        };
+        model.waiting.iter().chain(&model.building).any(same)
+    };
+    let stuck = model.tickets.values().filter(|ticket| !ticket.unwanted && !followed(ticket));
+    let tickets = stuck.filter_map(|ticket| Some((ticket, ticket.held.clone()?)));
     let need = |(ticket, why): (&TicketRow, String)| Need {
         since: Some(ticket.since),
         ..Need::admin("held", title(ticket), &ticket_page(ticket), format!("built, not published: {why}"))
