@@ -3,6 +3,7 @@
 //! Owns: every key (syncpkg.toml(5)) and its default. Refuses: unknown keys, values that do not fit, each with
 //! file, line and column. Invariant: what it returns can be used without a further check.
 
+mod lines;
 mod read;
 mod sections;
 mod units;

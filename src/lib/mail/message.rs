@@ -45,7 +45,7 @@ pub fn compose(config: &Config, letter: &Letter<'_>, clock: &Clock) -> Result<Me
     let from: Mailbox = config.mail.from.parse().map_err(|source| {
         Error::wrong(format!("cannot use mail.from \"{}\": {source}", inert(&config.mail.from)))
     })?;
-    let (host, ticket) = (place::host(config), letter.ticket);
+    let (host, ticket) = (config.host(), letter.ticket);
     let id = format!("{}.{}.{}", ticket.id, letter.report.epoch, letter.news.as_str());
     let thread = format!("<{}.{}.{}@{host}>", ticket.tree, word(ticket.name.as_str()), ticket.arch);
     let builder = Message::builder()
@@ -193,20 +193,20 @@ fn closing(config: &Config, letter: &Letter<'_>) -> String {
     }
     match letter.news {
         News::Failed => text.push_str(&format!(
-            "\nIt is tried again when a new version or revision is pushed, when something it\n\
-             needs has changed, or when somebody forces it:\n\n  {}\n",
-            place::force(config, ticket)
+            "\nIt is tried again when a push changes its recipe, or when somebody forces it:\n\n  {}\n",
+            config.force_line(ticket.tree.as_str(), ticket.name.as_str())
         )),
         News::Trouble => text.push_str(&format!(
             "\nWhen the cause is mended, ask again:\n\n  {}\n",
-            place::force(config, ticket)
+            config.force_line(ticket.tree.as_str(), ticket.name.as_str())
         )),
         News::Fixed => {}
     }
     if letter.news != News::Fixed
-        && let Some(line) = place::reproduce(config, ticket)
+        && let Some(lines) =
+            config.reproduce_lines(ticket.tree.as_str(), ticket.revision.as_str(), &ticket.path)
     {
-        text.push_str(&format!("\nTo do by hand what the builder did:\n\n  {line}\n"));
+        text.push_str(&format!("\nTo do by hand what the builder did:\n\n  {}\n", lines.join("\n  ")));
     }
     text.push_str(&format!("\n-- \n{}\n", letter.because));
     text

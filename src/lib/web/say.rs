@@ -1,9 +1,6 @@
 //! Words, links and command lines of pages.
 
 use crate::base::output::{acts, inert};
-use crate::config::{Config, Scm};
-
-use super::model::TicketRow;
 
 /// Returns `text` as one harmless line of at most `limit` characters.
 pub(super) fn line(text: &str, limit: usize) -> String {
@@ -64,49 +61,6 @@ pub(super) fn package_dir(name: &str) -> String {
     if name == "index.html" { "index.html~".to_owned() } else { name.to_owned() }
 }
 
-/// Returns the host of `config.url`, fit for a command line.
-pub(super) fn host(config: &Config) -> String {
-    let rest = config.url.split_once("://").map_or(config.url.as_str(), |(_, rest)| rest);
-    let authority = rest.split('/').next().unwrap_or_default();
-    let host = authority.rsplit('@').next().unwrap_or_default().split(':').next().unwrap_or_default();
-    let fits = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'.' || byte == b'-';
-    let plain = !host.is_empty() && !host.starts_with('-') && host.bytes().all(fits);
-    if plain { host.to_owned() } else { "localhost".to_owned() }
-}
-
-/// Returns the path of `config.url`, with slashes at both ends.
-pub(super) fn url_path(config: &Config) -> String {
-    let rest = config.url.split_once("://").map_or(config.url.as_str(), |(_, rest)| rest);
-    let path = rest.split_once('/').map_or("", |(_, path)| path);
-    format!("/{path}")
-}
-
-/// Returns the lines that do what the builder did; none for a tree the configuration does not know.
-pub(super) fn reproduce(config: &Config, ticket: &TicketRow) -> Option<String> {
-    let tree = config.tree.iter().find(|(name, _)| name.as_str() == ticket.tree);
-    let (name, section) = tree?;
-    let (source, revision) = (quoted(&section.source()), &ticket.revision);
-    let get = match section.scm {
-        Scm::Git => format!("git clone {source} {name} && cd {name} && git checkout {revision}"),
-        Scm::Darcs => format!("darcs clone --to-hash {revision} {source} {name} && cd {name}"),
-        Scm::None => format!("rsync -a {source}/ {name}/ && cd {name}"),
-    };
-    let directory = ticket.path.rsplit_once('/').map_or(".", |(directory, _)| directory);
-    let command: Vec<String> = config.builder.commands(name).1.iter().map(|word| quoted(word)).collect();
-    Some(format!("{get}\ncd {}\n{}", quoted(directory), command.join(" ")))
-}
-
-/// Quotes a word for sh when it needs it.
-fn quoted(word: &str) -> String {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/.:_+=@,%{}-".contains(&byte);
-    let safe = inert(word);
-    if !safe.is_empty() && safe.bytes().all(plain) {
-        safe
-    } else {
-        format!("'{}'", safe.replace('\'', "'\\''"))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -124,12 +78,5 @@ mod tests {
             "error: x\\xff\\u{1b}]0;t\\u{7}\t\\u{202e}"
         );
         assert_eq!(bytes(b"\x1b[2J"), "\\u{1b}[2J");
-    }
-
-    #[test]
-    fn the_host_comes_from_the_sites_address() {
-        let of = |url: &str| host(&Config { url: url.to_owned(), ..Config::default() });
-        assert_eq!(of("https://build.example.org:8443/syncpkg/"), "build.example.org");
-        assert_eq!(of("https://-oProxyCommand=x/"), "localhost");
     }
 }

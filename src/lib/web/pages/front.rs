@@ -7,7 +7,6 @@ use serde::Serialize;
 
 use super::super::model::{Counts, TicketRow};
 use super::super::need::{Need, Turn, plural};
-use super::super::say;
 use super::work::BuilderView;
 use super::{Page, Place, Section, Site};
 use crate::base::Result;
@@ -150,7 +149,7 @@ fn oldest<'a>(site: &'a Site<'_>) -> Vec<Oldest<'a>> {
 /// Returns the help page.
 pub(in super::super) fn help(site: &Site<'_>) -> Result<Page> {
     let states = State::ALL.iter().map(|state| (state.as_str(), meaning(*state))).collect();
-    let view = Help { host: say::host(site.config), states };
+    let view = Help { host: site.config.host(), states };
     let path = "help/index.html".to_owned();
     site.page(Place { section: Section::Help, title: "Help", path, now: false }, "help.html", &view)
 }
@@ -161,8 +160,8 @@ fn meaning(state: State) -> &'static str {
         State::Building => "A builder holds it. A builder that is not heard of loses it again.",
         State::Built => "It left packages. They are published once they are in the package directory.",
         State::Failed => {
-            "The package's own fault. It is not tried again by itself; its maintainer was mailed. A new version or \
-             revision, a rebuilt dependency, or force tries it again."
+            "The package's own fault. It is not tried again by itself; its maintainer was mailed. A push that \
+             changes its recipe, or force, tries it again."
         }
         State::Trouble => {
             "The farm's fault, not the package's: a lost builder, a full disk. It was tried elsewhere until there \
@@ -176,7 +175,7 @@ fn meaning(state: State) -> &'static str {
 /// Returns the page for what is not there. It is served for any address, so only its links name the site's
 /// place on the server.
 pub(in super::super) fn missing(site: &Site<'_>) -> Result<Page> {
-    let root = say::url_path(site.config);
+    let root = site.config.url_path();
     let body = site.engine.render("404.html", &Missing { root: root.clone() })?;
     let path = "404.html".to_owned();
     let place = Place { section: Section::None, title: "Not found", path, now: false };

@@ -9,7 +9,6 @@ mod work;
 use serde::Serialize;
 
 use super::model::Model;
-use super::say;
 use super::templates::Engine;
 use crate::base::{Error, Result};
 use crate::config::Config;
@@ -115,12 +114,12 @@ impl Site<'_> {
 
     /// Returns the line that builds a package again.
     fn force_line(&self, tree: &str, name: &str) -> String {
-        format!("ssh {} syncpkg-enqueue --force {tree}/{name}", say::host(self.config))
+        self.config.force_line(tree, name)
     }
 
     /// Returns the line that ends a ticket.
     fn abort_line(&self, id: &crate::names::Id) -> String {
-        format!("ssh {} syncpkg-abort {id}", say::host(self.config))
+        format!("ssh {} syncpkg-abort {id}", self.config.host())
     }
 }
 

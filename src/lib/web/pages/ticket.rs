@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::super::FirstError;
 use super::super::log::Excerpt;
 use super::super::model::{FileRow, TicketRow, Try};
-use super::super::say::{self, package_dir};
+use super::super::say::package_dir;
 use super::{Page, Place, Section, Site};
 use crate::base::Result;
 use crate::names::{Id, Priority, State};
@@ -134,7 +134,10 @@ pub(in super::super) fn ticket(site: &Site<'_>, ticket: &TicketRow, log: Option<
         files: ticket.tries.last().map(|last| last.files.as_slice()).unwrap_or_default(),
         earlier,
         later,
-        reproduce: say::reproduce(site.config, ticket),
+        reproduce: site
+            .config
+            .reproduce_lines(&ticket.tree, &ticket.revision, &ticket.path)
+            .map(|lines| lines.join("\n")),
         force: (!open).then(|| site.force_line(&ticket.tree, &ticket.name)),
         abort: open.then(|| site.abort_line(&ticket.id)),
     };
