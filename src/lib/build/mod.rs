@@ -11,6 +11,8 @@ pub mod substitute;
 pub mod supervise;
 
 mod log;
+#[cfg(test)]
+mod supervised;
 
 pub use checkout::checkout;
 pub use products::{Product, products};

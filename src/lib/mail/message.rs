@@ -2,7 +2,9 @@
 
 use std::time::SystemTime;
 
-use lettre::message::header::{ContentTransferEncoding, ContentType, HeaderName, HeaderValue};
+use lettre::message::header::{
+    ContentTransferEncoding, ContentType, HeaderName, HeaderValue, MIME_VERSION_1_0,
+};
 use lettre::message::{Body, Mailbox};
 use lettre::{Address, Message};
 
@@ -58,6 +60,7 @@ pub fn compose(config: &Config, letter: &Letter<'_>, clock: &Clock) -> Result<Me
         .raw_header(header("List-Id", &format!("<{}.syncpkg.{host}>", word(ticket.tree.as_str()))))
         .raw_header(header("X-Syncpkg-Package", &format!("{}/{}", ticket.tree, ticket.item())))
         .raw_header(header("X-Syncpkg-Ticket", ticket.id.as_str()))
+        .header(MIME_VERSION_1_0)
         .header(ContentType::TEXT_PLAIN);
     let message = builder.body(encoded(text(config, letter))?);
     message.map_err(|source| Error::wrong(format!("cannot write the mail on {}: {source}", ticket.id)))

@@ -165,6 +165,7 @@ fn a_mail_says_what_where_why_and_what_to_do() {
         "Subject: [syncpkg] gcc 14.2-1 x86_64 failed in build()",
         "To: Ann <ann@example.org>",
         "Auto-Submitted: auto-generated",
+        "MIME-Version: 1.0",
         "X-Syncpkg-Package: current/gcc-14.2-1-x86_64",
         "Date: Sun, 22 Nov 2026 14:47:43 +0000",
         "List-Id: <current.syncpkg.build.example.org>",

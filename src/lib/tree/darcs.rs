@@ -57,30 +57,56 @@ pub(super) fn resolve(repository: &Path, hash: &str) -> Result<Revision> {
 
 /// Returns all paths as of the patch `revision`.
 pub(super) fn list(repository: &Path, revision: &Revision) -> Result<Vec<String>> {
+    match at_tip(repository, revision, || show_files(repository, None))? {
+        Some(paths) => Ok(paths),
+        None => show_files(repository, Some(revision)),
+    }
+}
+
+/// Returns what `ask` does if `revision` is the last patch before and after: then darcs can be asked without
+/// saying which, and answers at once. With `--match` it puts together the whole tree for each file it shows.
+fn at_tip<T>(repository: &Path, revision: &Revision, ask: impl FnOnce() -> Result<T>) -> Result<Option<T>> {
+    if tip(repository)? != *revision {
+        return Ok(None);
+    }
+    let answer = ask()?;
+    Ok((tip(repository)? == *revision).then_some(answer))
+}
+
+fn show_files(repository: &Path, revision: Option<&Revision>) -> Result<Vec<String>> {
     let mut command = darcs(repository, &["show", "files", "--no-pending", "--no-directories", "--null"]);
-    command.args(["--match", &format!("hash {revision}")]);
-    let bytes = output(command, &format!("list the files of {revision} in {}", repository.display()))?;
+    if let Some(revision) = revision {
+        command.args(["--match", &format!("hash {revision}")]);
+    }
+    let bytes = output(command, &format!("list the files of {}", repository.display()))?;
     let paths = bytes.split(|&byte| byte == 0).filter_map(|path| std::str::from_utf8(path).ok());
     Ok(paths.filter_map(clean).map(str::to_owned).collect())
 }
 
-/// Writes the selected files as of the patch `revision` into `into`: file by file when directories are listed, as
-/// a lazy clone (hard links to the pristine tree) for a whole scan. The repository's working directory is not
-/// used: a push may be changing it, or there is none.
+/// Writes the selected files as of the patch `revision` into `into`: file by file when directories of the last
+/// patch are listed, else as a lazy clone. The repository's working directory is not used: a push may be changing
+/// it, or there is none.
 pub(super) fn export(
     repository: &Path,
     revision: &Revision,
     selection: &Selection<'_>,
     into: &Path,
 ) -> Result<()> {
-    if selection.listed().is_none() {
-        return clone(repository, revision, into);
+    if selection.listed().is_some() {
+        if at_tip(repository, revision, || show(repository, selection, into))?.is_some() {
+            return Ok(());
+        }
+        let _ = std::fs::remove_dir_all(into);
     }
+    clone(repository, revision, into)
+}
+
+fn show(repository: &Path, selection: &Selection<'_>, into: &Path) -> Result<()> {
     export::make_root(into)?;
-    for path in list(repository, revision)?.iter().filter(|path| selection.takes(path)) {
-        let mut command = darcs(repository, &["show", "contents", "--match", &format!("hash {revision}")]);
+    for path in show_files(repository, None)?.iter().filter(|path| selection.takes(path)) {
+        let mut command = darcs(repository, &["show", "contents"]);
         command.arg(format!("./{path}"));
-        let what = format!("read {path} of {revision} in {}", repository.display());
+        let what = format!("read {path} in {}", repository.display());
         if let Some(bytes) = limited_output(command, FILE_LIMIT, &what)? {
             export::write(into, path, &bytes)?;
         }

@@ -12,6 +12,7 @@ if [[ -n $syncpkg_prelude ]]; then
 	source "$syncpkg_prelude"
 fi
 set +efnu
+shopt -u failglob
 trap - EXIT ERR DEBUG RETURN
 unset IFS BASH_ENV ENV
 
@@ -67,7 +68,7 @@ while IFS= read -r -d '' -u 9 syncpkg_begin && IFS= read -r -d '' -u 9 syncpkg_p
 		syncpkg_recipe "$syncpkg_path"
 	)
 	builtin kill -9 -1 2>/dev/null
-	for syncpkg_left in /tmp/* /tmp/.[!.]*; do
+	for syncpkg_left in /tmp/* /tmp/.[!.]* /tmp/..?*; do
 		[[ ! -e $syncpkg_left && ! -L $syncpkg_left ]] || rm -rf -- "$syncpkg_left"
 	done
 	IFS= read -r -d '' -u 9 syncpkg_end

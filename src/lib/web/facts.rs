@@ -1,0 +1,66 @@
+//! What the site shows and cannot find in the spool: handed in by the caller.
+
+use std::collections::{HashMap, HashSet};
+use std::path::Path;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::names::Id;
+
+/// What others found out.
+#[derive(Debug, Clone, Default)]
+pub struct Facts {
+    /// The built tickets whose packages are published.
+    pub published: HashSet<Id>,
+    /// What the trees want and the package directories lack; none when nobody has looked.
+    pub unbuilt: Option<Vec<UnbuiltRow>>,
+    /// Free space of the spool's file system, bytes.
+    pub free: Option<u64>,
+    /// What waiting tickets wait for, in words: "gcc, which is building".
+    pub waiting_reasons: HashMap<Id, String>,
+}
+
+/// A package that a tree wants and the package directory lacks.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct UnbuiltRow {
+    /// The recipe, relative to its tree.
+    pub path: String,
+    /// `NAME-VERSION-RELEASE-ARCH`.
+    pub item: String,
+    /// The tree.
+    pub tree: String,
+    /// Since when it is wanted.
+    pub since: Timestamp,
+    /// Why it is missing.
+    pub cause: String,
+    /// Whom to ask.
+    pub maintainer: Option<String>,
+}
+
+/// The first error of a log and what stands around it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FirstError {
+    /// Its line, counted from 1.
+    pub line: usize,
+    /// The lines before it.
+    pub before: Vec<String>,
+    /// The line itself.
+    pub text: String,
+    /// The lines after it.
+    pub after: Vec<String>,
+}
+
+/// What the site asks for while it is written.
+pub struct Sources<'a> {
+    /// Looks for the first error of a log.
+    pub first_error: &'a dyn Fn(&Path) -> Option<FirstError>,
+    /// Hears how many pages of how many are done.
+    pub progress: &'a dyn Fn(usize, usize),
+}
+
+impl std::fmt::Debug for Sources<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Sources")
+    }
+}

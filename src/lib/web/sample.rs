@@ -1,0 +1,245 @@
+//! A farm in the middle of its day, made through the spool's own doors: for tests and for looking at.
+
+use std::collections::HashMap;
+use std::time::{Duration, SystemTime};
+
+use super::{Facts, FirstError, Sources, UnbuiltRow, Written, site};
+use crate::base::Clock;
+use crate::config::{Config, TroubleSection};
+use crate::names::{Id, Outcome, Priority};
+use crate::spool::claim::{Claim, Request};
+use crate::spool::queue::Ask;
+use crate::spool::report::Ending;
+use crate::spool::{Spool, abort, builder, claim, queue, report};
+
+pub(super) struct Sample {
+    pub place: tempfile::TempDir,
+    pub spool: Spool,
+    pub config: Config,
+    pub facts: Facts,
+    pub clock: Clock,
+}
+
+pub(super) fn first_error(log: &std::path::Path) -> Option<FirstError> {
+    let text = String::from_utf8_lossy(&std::fs::read(log).unwrap()).into_owned();
+    let lines: Vec<String> = text.lines().map(str::to_owned).collect();
+    let at = lines.iter().position(|line| line.contains("error:"))?;
+    let from = at.saturating_sub(5);
+    Some(FirstError {
+        line: at + 1,
+        before: lines[from..at].to_vec(),
+        text: lines[at].clone(),
+        after: lines[at + 1..(at + 6).min(lines.len())].to_vec(),
+    })
+}
+
+impl Sample {
+    pub fn empty() -> Self {
+        let place = tempfile::tempdir().unwrap();
+        let spool = Spool::create(&place.path().join("spool")).unwrap();
+        let text = "title = \"Frugalware build farm\"\n[tree.current]\npath = \"/srv/trees/current\"\nurl = \"master:/srv/trees/current\"\n";
+        let mut config = crate::config::parse(text, "f").unwrap();
+        config.site = place.path().join("site");
+        Self { place, spool, config, facts: Facts::default(), clock: Clock::system() }
+            .at("2026-11-22T06:00:00Z")
+    }
+
+    pub fn at(mut self, now: &str) -> Self {
+        self.set(now);
+        self
+    }
+
+    pub fn set(&mut self, now: &str) {
+        self.clock = Clock::from_setting(Some(now)).unwrap();
+    }
+
+    pub fn ask(&self, item: &str, more: impl FnOnce(&mut Ask)) -> Id {
+        let item: crate::names::Item = item.parse().unwrap();
+        let mut ask = Ask {
+            tree: "current".parse().unwrap(),
+            path: format!("source/apps/{}/FrugalBuild", item.name),
+            item,
+            revision: "8f3a9c21d7e64b5f".parse().unwrap(),
+            priority: Priority::Push,
+            by: "janny".to_owned(),
+            reason: "push".to_owned(),
+            maintainer: Some("Janos Kovacs <janny@frugalware.example.org>".to_owned()),
+            batch: None,
+            packages: Vec::new(),
+            depends: Vec::new(),
+            exact: false,
+            force: false,
+            spare_aborted: false,
+            published: false,
+        };
+        more(&mut ask);
+        let answer = queue::enqueue(&self.spool, &[ask], &self.clock, Duration::ZERO).unwrap().remove(0);
+        answer.ticket().unwrap_or_else(|| panic!("{answer:?}")).id.clone()
+    }
+
+    pub fn claim(&self, who: &str, arch: &str) -> Claim {
+        let instance = crate::base::durable::random_word(8).parse().unwrap();
+        let archs = vec![arch.parse().unwrap()];
+        let request = Request { builder: who.parse().unwrap(), instance, archs, count: 1 };
+        claim::take(&self.spool, &request, &self.clock).unwrap().remove(0).claim
+    }
+
+    pub fn end(&self, claim: &Claim, outcome: Outcome, stage: &str, reason: &str, log: &[u8]) {
+        let path = self.spool.tmp().join("log");
+        std::fs::write(&path, log).unwrap();
+        let package = self.spool.tmp().join(format!("package-1.0-1-{}.fpm", claim.id));
+        std::fs::write(&package, vec![7; 70_000]).unwrap();
+        let built = outcome == Outcome::Built;
+        let ending = Ending {
+            outcome,
+            stage: (!stage.is_empty()).then(|| stage.to_owned()),
+            reason: reason.to_owned(),
+            exit: (outcome == Outcome::Failed).then_some(2),
+            host: format!("{}.example.org", claim.builder),
+            log: Some(path),
+            files: if built { vec![package] } else { Vec::new() },
+        };
+        let trouble = TroubleSection { claims: 2, ..TroubleSection::default() };
+        report::end(&self.spool, claim, &ending, &trouble, &self.clock).unwrap();
+    }
+
+    pub fn run(
+        &mut self,
+        item: &str,
+        who: &str,
+        times: (&str, &str),
+        outcome: Outcome,
+        why: (&str, &str),
+    ) -> Id {
+        self.set(times.0);
+        let id = self.ask(item, |ask| ask.force = true);
+        let claim = self.claim(who, item.rsplit('-').next().unwrap());
+        self.set(times.1);
+        self.end(&claim, outcome, why.0, why.1, &log(item));
+        id
+    }
+
+    pub fn write(&self) -> crate::base::Result<Written> {
+        let sources = Sources { first_error: &first_error, progress: &|_, _| {} };
+        site::write(&self.config, &self.spool, &self.facts, &sources, &self.clock)
+    }
+
+    /// Sets when a builder was last heard of: file times do not follow the fixed clock.
+    pub fn seen(&self, who: &str, when: &str) {
+        let time: jiff::Timestamp = when.parse().unwrap();
+        let path = self.spool.at("builder").join(format!("{who}.toml"));
+        crate::base::durable::touch(&path, SystemTime::from(time)).unwrap();
+    }
+}
+
+fn log(item: &str) -> Vec<u8> {
+    let mut log = format!("==> Building {item}\n==> Checking dependencies...\n");
+    for n in 1..320 {
+        log.push_str(&format!("gcc -O2 -pipe -c src/part{n}.c -o build/part{n}.o\n"));
+    }
+    log.push_str("src/render.c: In function 'draw':\n");
+    log.push_str("src/render.c:412:17: error: implicit declaration of function 'gdk_cairo_create'\n");
+    log.push_str(
+        "  412 |     cairo_t *cr = gdk_cairo_create (window);\n      |                   ^~~~~~~~~~~~~~~~\n",
+    );
+    log.push_str("make[2]: *** [Makefile:811: render.o] Error 1\nmake: *** [Makefile:422: all] Error 2\n==> ERROR: build() failed.\n");
+    log.into_bytes()
+}
+
+/// A farm with something of everything.
+pub(super) fn day() -> Sample {
+    let mut farm = Sample::empty();
+    let times = |a, b| (a, b);
+    let built = Outcome::Built;
+    farm.run(
+        "gtk+2-2.24.31-1-x86_64",
+        "b1",
+        times("2026-11-20T08:00:00Z", "2026-11-20T08:14:00Z"),
+        built,
+        ("", ""),
+    );
+    let zlib = farm.run(
+        "zlib-1.3-1-x86_64",
+        "b1",
+        times("2026-11-22T06:10:00Z", "2026-11-22T06:12:10Z"),
+        built,
+        ("", ""),
+    );
+    let held = farm.run(
+        "openssl-3.0.9-2-x86_64",
+        "b2",
+        times("2026-11-22T07:00:00Z", "2026-11-22T07:21:00Z"),
+        built,
+        ("", ""),
+    );
+    farm.run(
+        "gtk+2-2.24.33-1-x86_64",
+        "b1",
+        times("2026-11-21T09:00:00Z", "2026-11-21T09:09:00Z"),
+        Outcome::Failed,
+        ("build", "the command exited with status 2"),
+    );
+    farm.run(
+        "vim-9.1-1-i686",
+        "b3",
+        times("2026-11-22T09:05:00Z", "2026-11-22T09:09:31Z"),
+        Outcome::Failed,
+        ("check", "3 of 412 tests failed"),
+    );
+    farm.run(
+        "mc-4.8.30-1-i686",
+        "b3",
+        times("2026-11-22T10:00:00Z", "2026-11-22T10:01:00Z"),
+        built,
+        ("", ""),
+    );
+    farm.set("2026-11-22T11:00:00Z");
+    farm.ask("libreoffice-24.2-1-x86_64", |_| {});
+    for (who, now) in [("b2", "2026-11-22T11:10:00Z"), ("b1", "2026-11-22T11:30:00Z")] {
+        let claim = farm.claim(who, "x86_64");
+        farm.set(now);
+        farm.end(
+            &claim,
+            Outcome::Trouble,
+            "prepare",
+            "cannot write /var/lib/chroot/x: No space left on device",
+            b"df says 100%\n",
+        );
+        farm.set("2026-11-22T11:29:00Z");
+    }
+    farm.set("2026-11-22T12:00:00Z");
+    let wrong = farm.ask("nethack-3.7-1-x86_64", |_| {});
+    abort::abort(&farm.spool, wrong.as_str(), "janny", "pushed by mistake", &farm.clock).unwrap();
+    farm.ask("bash-5.2-1-x86_64", |_| {});
+    farm.set("2026-11-22T12:01:00Z");
+    farm.ask("bash-5.2-2-x86_64", |_| {});
+    let bash = farm.claim("b1", "x86_64");
+    std::fs::write(farm.spool.live(&bash.id, bash.epoch), "==> Building bash\nchecking for gcc... gcc\n")
+        .unwrap();
+    farm.set("2026-11-22T12:05:00Z");
+    farm.ask("gcc-14.2-1-x86_64", |ask| ask.priority = Priority::Urgent);
+    farm.claim("b2", "x86_64");
+    farm.set("2026-11-22T12:10:00Z");
+    let glib = farm.ask("glib2-2.80-1-x86_64", |ask| ask.depends = vec!["gcc".parse().unwrap()]);
+    farm.ask("kernel-6.9-1-armv7", |ask| ask.priority = Priority::Background);
+    farm.ask("gtk+2-2.24.33-2-x86_64", |_| {});
+    for (who, when) in
+        [("b1", "2026-11-22T12:11:00Z"), ("b2", "2026-11-22T12:11:20Z"), ("b3", "2026-11-22T10:01:00Z")]
+    {
+        farm.seen(who, when);
+    }
+    builder::pause(&farm.spool, &"b2".parse().unwrap()).unwrap();
+    std::fs::write(farm.spool.hold_reason(&held, 1), "the signing key has expired\n").unwrap();
+    farm.facts.waiting_reasons = HashMap::from([(glib, "gcc, which is building".to_owned())]);
+    farm.facts.published.insert(zlib);
+    farm.facts.free = Some(48 << 30);
+    farm.facts.unbuilt = Some(vec![UnbuiltRow {
+        path: "source/network/wget/FrugalBuild".to_owned(),
+        item: "wget-1.24-1-x86_64".to_owned(),
+        tree: "current".to_owned(),
+        since: "2026-11-18T10:00:00Z".parse().unwrap(),
+        cause: "never enqueued: its push was not seen".to_owned(),
+        maintainer: Some("Anna Nagy <anna@frugalware.example.org>".to_owned()),
+    }]);
+    farm.at("2026-11-22T12:12:00Z")
+}

@@ -1,0 +1,275 @@
+//! The site as a whole: what it says, that nothing in it acts, that it can be made again.
+
+use std::collections::BTreeMap;
+use std::path::{Component, Path, PathBuf};
+
+use super::sample::{Sample, day};
+use super::*;
+use crate::names::Outcome;
+
+fn files(root: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let walk = walkdir::WalkDir::new(root).into_iter().map(Result::unwrap);
+    let files = walk.filter(|entry| entry.file_type().is_file());
+    files
+        .map(|entry| {
+            (entry.path().strip_prefix(root).unwrap().to_owned(), std::fs::read(entry.path()).unwrap())
+        })
+        .collect()
+}
+
+fn pages(root: &Path) -> Vec<(PathBuf, String)> {
+    let html = files(root).into_iter().filter(|(path, _)| path.extension().is_some_and(|end| end == "html"));
+    html.map(|(path, bytes)| (path, String::from_utf8(bytes).unwrap())).collect()
+}
+
+fn tidy(path: &Path) -> PathBuf {
+    let mut tidy = PathBuf::new();
+    for part in path.components() {
+        if part == Component::ParentDir {
+            assert!(tidy.pop(), "{path:?} leaves the site");
+        } else {
+            tidy.push(part);
+        }
+    }
+    tidy
+}
+
+fn decoded(link: &str) -> String {
+    let (mut text, mut rest) = (String::new(), link);
+    while let Some((before, after)) = rest.split_once('%') {
+        text.push_str(before);
+        text.push(char::from(u8::from_str_radix(&after[..2], 16).unwrap()));
+        rest = &after[2..];
+    }
+    text + rest
+}
+
+#[test]
+fn the_model_says_what_needs_whom() {
+    let farm = day();
+    let model = load(&farm.spool, &farm.config, &farm.facts, &farm.clock).unwrap();
+    let said: Vec<String> = model
+        .needs
+        .iter()
+        .map(|need| format!("{:?} {} {}: {}", need.turn, need.kind, need.what, need.why))
+        .collect();
+    assert_eq!(
+        said,
+        [
+            "Admin paused builder b2: a person has paused it; it holds 1 ticket",
+            "Admin lost builder b3: not heard of; it holds nothing",
+            "Admin waiting architecture armv7: 1 ticket and no builder for it",
+            "Admin trouble libreoffice 24.2-1 x86_64: in prepare: cannot write /var/lib/chroot/x: No space left on device",
+            "Admin held openssl 3.0.9-2 x86_64: built, not published: the signing key has expired",
+            "Maintainer failed vim 9.1-1 i686: in check: 3 of 412 tests failed",
+            "Maintainer failed gtk+2 2.24.33-1 x86_64: in build: the command exited with status 2",
+            "Maintainer unbuilt wget 1.24-1 x86_64: never enqueued: its push was not seen",
+        ]
+    );
+    let gtk = &model.packages["gtk+2"].stands[0];
+    assert_eq!(gtk.failing_since.unwrap().to_string(), "2026-11-21T09:09:00Z");
+    assert!(gtk.last_good.is_some() && model.needs[6].under_way);
+}
+
+#[test]
+fn the_accounting_adds_up() {
+    let farm = day();
+    std::fs::write(farm.spool.at("bad").join("x"), "").unwrap();
+    let counts = load(&farm.spool, &farm.config, &farm.facts, &farm.clock).unwrap().counts;
+    let expected = Counts {
+        asked: 15,
+        waiting: 3,
+        building: 2,
+        built: 4,
+        failed: 2,
+        trouble: 1,
+        aborted: 1,
+        superseded: 1,
+        bad: 1,
+    };
+    assert_eq!(counts, expected);
+    farm.write().unwrap();
+    let front = std::fs::read_to_string(farm.config.site.join("index.html")).unwrap();
+    let sum = "15 asked = 3 waiting + 2 building + 4 built + 2 failed + 1 trouble + 1 aborted + 1 superseded + 1 bad";
+    assert!(front.contains(sum));
+}
+
+#[test]
+fn a_site_that_was_deleted_comes_back_byte_for_byte() {
+    let farm = day();
+    farm.write().unwrap();
+    let before = files(&farm.config.site);
+    std::fs::remove_dir_all(&farm.config.site).unwrap();
+    let written = farm.write().unwrap();
+    assert!(before == files(&farm.config.site));
+    assert_eq!(written, Written { files: before.len(), changed: before.len() });
+}
+
+#[test]
+fn nothing_changed_writes_nothing_and_time_alone_changes_only_pages_about_now() {
+    let mut farm = day();
+    let first = farm.write().unwrap();
+    assert_eq!(farm.write().unwrap(), Written { changed: 0, ..first });
+    let before = files(&farm.config.site);
+    farm.set("2026-11-22T12:12:30Z");
+    farm.write().unwrap();
+    let after = files(&farm.config.site);
+    let changed: Vec<&PathBuf> =
+        after.iter().filter(|(path, bytes)| before[*path] != **bytes).map(|(path, _)| path).collect();
+    assert!(
+        changed.iter().all(|path| path.starts_with("builder")
+            || path.starts_with("queue")
+            || path.components().count() == 1),
+        "{changed:?}"
+    );
+}
+
+#[test]
+fn every_link_leads_somewhere() {
+    let farm = day();
+    farm.write().unwrap();
+    let all = files(&farm.config.site);
+    let mut links = 0;
+    for (page, text) in pages(&farm.config.site) {
+        for link in text
+            .split(['<', ' '])
+            .filter_map(|part| part.strip_prefix("href=\"").or(part.strip_prefix("src=\"")))
+        {
+            let link = link.split('"').next().unwrap();
+            let (file, anchor) = link.split_once('#').unwrap_or((link, ""));
+            let absolute = file.strip_prefix("/syncpkg/").filter(|_| page == Path::new("404.html"));
+            let target = match (file, absolute) {
+                ("", _) => page.clone(),
+                (_, Some(rest)) => PathBuf::from(rest),
+                (file, None) => tidy(&page.parent().unwrap().join(decoded(file))),
+            };
+            let bytes = all.get(&target).unwrap_or_else(|| panic!("{page:?} links to {link}"));
+            let there =
+                anchor.is_empty() || String::from_utf8_lossy(bytes).contains(&format!("id=\"{anchor}\""));
+            assert!(there, "{page:?} links to {link}");
+            links += 1;
+        }
+    }
+    assert!(links > 500, "{links}");
+}
+
+#[test]
+fn nothing_from_outside_acts_on_any_page() {
+    let mut farm = Sample::empty();
+    let evil =
+        "<script>alert(1)</script>\" onload=\"x' ]]> {{ if }} {x} \u{202e}\u{1b}[2J\u{9b}31m\r\n\u{feff}&lt;";
+    farm.ask("evil-1-1-x86_64", |ask| {
+        ask.by = evil.to_owned();
+        ask.reason = evil.to_owned();
+        ask.maintainer = Some(evil.to_owned());
+        ask.path = format!("a/{evil}/PKGBUILD");
+    });
+    let claim = farm.claim("b1", "x86_64");
+    let log = [evil.as_bytes(), b"\n\xff\xfe\xc3(\0 error: ", evil.as_bytes()].concat();
+    farm.end(&claim, Outcome::Failed, evil, evil, &log);
+    farm.ask("evil-2-1-x86_64", |ask| ask.depends = vec!["evil".parse().unwrap()]);
+    let live = farm.claim("b1", "x86_64");
+    std::fs::write(farm.spool.live(&live.id, live.epoch), &log).unwrap();
+    let waiting = farm.ask("evil-3-1-any", |_| {});
+    farm.facts.waiting_reasons.insert(waiting, evil.to_owned());
+    let row = UnbuiltRow {
+        path: evil.to_owned(),
+        item: evil.to_owned(),
+        tree: evil.to_owned(),
+        since: farm.clock.now(),
+        cause: evil.to_owned(),
+        maintainer: Some(evil.to_owned()),
+    };
+    farm.facts.unbuilt = Some(vec![row]);
+    farm.write().unwrap();
+    for (path, text) in pages(&farm.config.site) {
+        let bare = text.replace("<script src=\"", "");
+        assert!(
+            !bare.contains("<script") && !text.contains("\" onload") && !text.contains(" style="),
+            "{path:?}"
+        );
+        assert!(!text.contains("'x'") && !text.contains("]]>"), "{path:?}");
+    }
+    for (path, bytes) in files(&farm.config.site) {
+        let text = String::from_utf8(bytes).unwrap_or_else(|_| panic!("{path:?} is no UTF-8"));
+        let acts = text.chars().find(|c| crate::base::output::acts(*c) && !matches!(c, '\n' | '\t'));
+        assert_eq!(acts, None, "{path:?}");
+    }
+}
+
+#[test]
+fn names_that_mean_something_to_the_site_are_only_names() {
+    let farm = Sample::empty();
+    for item in ["index.html-1-1-any", "a-1-1-any", "gtk+-1-1-any", "404.html-1-1-any"] {
+        farm.ask(item, |_| {});
+    }
+    farm.write().unwrap();
+    let list = std::fs::read_to_string(farm.config.site.join("package/index.html")).unwrap();
+    assert!(
+        list.contains("href=\"../package/gtk%2B/index.html\"")
+            && list.contains("href=\"../package/index.html~/index.html\"")
+    );
+}
+
+#[test]
+fn an_empty_farm_has_a_calm_front_page() {
+    let farm = Sample::empty();
+    farm.write().unwrap();
+    let front = std::fs::read_to_string(farm.config.site.join("index.html")).unwrap();
+    assert!(front.contains("Nothing needs a person"));
+}
+
+#[test]
+fn a_log_that_has_ended_is_copied_once_and_a_growing_one_again() {
+    let farm = Sample::empty();
+    farm.ask("a-1-1-any", |_| {});
+    let claim = farm.claim("b1", "x86_64");
+    std::fs::write(farm.spool.live(&claim.id, 1), "one\n").unwrap();
+    farm.write().unwrap();
+    let copy = farm.config.site.join(format!("log/{}.1.txt", claim.id));
+    assert_eq!(std::fs::read_to_string(&copy).unwrap(), "one\n");
+    farm.end(&claim, Outcome::Failed, "build", "", b"one\ntwo error: \xff\n");
+    farm.write().unwrap();
+    assert_eq!(std::fs::read_to_string(&copy).unwrap(), "one\ntwo error: \\xff\n");
+    std::fs::write(&copy, "half").unwrap();
+    farm.write().unwrap();
+    assert_eq!(std::fs::read_to_string(&copy).unwrap(), "one\ntwo error: \\xff\n");
+}
+
+#[test]
+fn a_template_that_is_wrong_is_named() {
+    let mut farm = Sample::empty();
+    let own = farm.place.path().join("templates");
+    std::fs::create_dir(&own).unwrap();
+    farm.config.templates = Some(own.clone());
+    for wrong in ["{#}", "{nothing.of.that}", "{{ if", "x\\"] {
+        std::fs::write(own.join("front.html"), wrong).unwrap();
+        let error = farm.write().unwrap_err();
+        assert_eq!(error.kind.status(), 2, "{wrong}");
+        assert!(error.to_string().contains("templates/front.html"), "{wrong}: {error}");
+    }
+    std::fs::write(own.join("front.html"), "ours {headline}").unwrap();
+    farm.write().unwrap();
+    let front = std::fs::read_to_string(farm.config.site.join("index.html")).unwrap();
+    assert!(front.contains("ours Nothing needs a person"));
+}
+
+#[test]
+fn pages_are_small_before_their_data_and_the_script_too() {
+    let farm = Sample::empty();
+    farm.write().unwrap();
+    for (path, bytes) in files(&farm.config.site) {
+        assert!(bytes.len() < 30 << 10, "{path:?} has {}", bytes.len());
+    }
+    assert!(files(&farm.config.site)[Path::new("site.js")].len() < 4096);
+}
+
+/// Run by hand to look at the pages: the site stays in the directory that is printed.
+#[test]
+#[ignore = "for looking at"]
+fn leaves_a_site_to_look_at() {
+    let mut farm = day();
+    farm.config.site = std::env::temp_dir().join("syncpkg-sample-site");
+    let _ = std::fs::remove_dir_all(&farm.config.site);
+    farm.write().unwrap();
+}

@@ -1,0 +1,196 @@
+//! Builders at work: real processes, stand-in packages.
+
+use std::fs;
+
+use crate::stage::{Farm, until};
+
+#[test]
+fn a_builder_builds_what_waits_and_reports_it() {
+    let farm = Farm::new();
+    let id = farm.push("gcc", "build() { echo compiling; }");
+    farm.ok("syncpkgcd --once --name b1");
+    assert_eq!(farm.states("all"), ["gcc built"]);
+    let report = fs::read_to_string(farm.at(&format!("spool/report/20261122/{id}.1.built.toml"))).unwrap();
+    for wanted in
+        ["builder = \"b1\"", "exit = 0", "started = ", "revision = ", "host = ", "[[files]]", "sha256 = "]
+    {
+        assert!(report.contains(wanted), "{wanted} in {report}");
+    }
+    let log = farm.ok("syncpkg-log gcc");
+    assert!(
+        log.starts_with("[syncpkg] gcc-1-1-x86_64 of current at ") && log.contains("\ncompiling\n"),
+        "{log}"
+    );
+    assert!(fs::read_dir(farm.at("work/b1/outbox")).unwrap().next().is_none(), "nothing is left to deliver");
+    farm.is_sound();
+}
+
+#[test]
+fn a_failure_of_the_package_is_reported_with_its_stage_and_first_error() {
+    let farm = Farm::new();
+    farm.push("gcc", "build() { echo 'gcc.c:3: error: expected ;'; return 4; }");
+    farm.ok("syncpkgcd --once --name b1");
+    let why = farm.ok("syncpkg-why gcc");
+    assert!(why.contains("failed in build: gcc.c:3: error: expected ;"), "{why}");
+    assert!(farm.ok("syncpkg-log --errors gcc").contains(">"), "the first error is marked");
+    farm.ok("syncpkgd --once");
+    farm.ok("syncpkgd --once");
+    let sent = farm.files("sent");
+    assert_eq!(sent.len(), 1, "mailed once: {sent:?}");
+    let mail = fs::read_to_string(farm.at("spool/sent").join(&sent[0])).unwrap();
+    for wanted in ["To: Ann <ann@example.org>", "expected ;", "syncpkg-enqueue --force", "/ticket/"] {
+        assert!(mail.contains(wanted), "{wanted} in {mail}");
+    }
+}
+
+#[test]
+fn a_command_that_says_try_again_is_trouble_and_not_the_packages_fault() {
+    let farm = Farm::new();
+    farm.push("gcc", "build() { return 75; }");
+    farm.ok("syncpkgcd --once --name b1");
+    assert_eq!(farm.states(""), ["gcc waiting"]);
+    assert!(farm.ok("syncpkg-why gcc").contains("rests until 2026-11-22 12:01:00 UTC after trouble"));
+    farm.ok("syncpkgd --once");
+    assert!(farm.files("sent").is_empty(), "nobody is mailed");
+}
+
+#[test]
+fn a_failing_prepare_is_trouble() {
+    let farm = Farm::new();
+    farm.configure("prepare = [\"false\"]\n");
+    farm.push("gcc", "");
+    farm.ok("syncpkgcd --once --name b1");
+    assert!(farm.ok("syncpkg-why gcc").contains("in prepare: it exited with status 1"));
+}
+
+#[test]
+fn a_tree_that_cannot_be_reached_is_trouble() {
+    let farm = Farm::new();
+    farm.push("gcc", "");
+    let text = fs::read_to_string(farm.at("syncpkg.toml")).unwrap();
+    fs::write(farm.at("builder.toml"), text.replace("recipes =", "url = \"/nowhere/tree\"\nrecipes ="))
+        .unwrap();
+    farm.ok(&format!("syncpkgcd --once --name b1 --config {}", farm.at("builder.toml").display()));
+    assert!(farm.ok("syncpkg-why gcc").contains("after trouble in checkout"));
+}
+
+#[test]
+fn a_build_that_leaves_nothing_has_failed() {
+    let farm = Farm::new();
+    farm.configure("files = \"*.fpm\"\n");
+    farm.push("gcc", "");
+    farm.ok("syncpkgcd --once --name b1");
+    assert!(
+        farm.ok("syncpkg-why gcc").contains("failed in package: the command left no file that matches *.fpm")
+    );
+}
+
+#[test]
+fn a_silent_build_meets_its_limit() {
+    let farm = Farm::new();
+    farm.configure("[limit]\nsilence = \"1s\"\ngrace = \"1s\"\n");
+    farm.push("gcc", "build() { sleep 600; }");
+    farm.ok("syncpkgcd --once --name b1");
+    assert!(farm.ok("syncpkg-why gcc").contains("failed in build: it printed nothing for 1 s"));
+}
+
+#[test]
+fn limits_hold_for_one_package_only() {
+    let farm = Farm::new();
+    farm.configure("[limit.package.gcc]\ntotal = \"1s\"\n");
+    farm.push("gcc", "build() { while sleep 0.1; do echo .; done; }");
+    farm.push("make", "build() { sleep 1.5; }");
+    farm.ok("syncpkgcd --once --name b1");
+    assert!(farm.ok("syncpkg-why gcc").contains("it took longer than 1 s"));
+    assert_eq!(farm.states("built"), ["make built"]);
+}
+
+#[test]
+fn an_abort_reaches_a_running_build_and_its_whole_process_group_dies() {
+    let farm = Farm::new();
+    farm.configure("[lease]\nbeat = \"1s\"\nexpires = \"60s\"\n");
+    let pid_file = farm.at("pid");
+    farm.push(
+        "gcc",
+        &format!("build() {{ sleep 600 & echo $! > {0}.new; mv {0}.new {0}; wait; }}", pid_file.display()),
+    );
+    let mut builder = farm.start("syncpkgcd --once --name b1");
+    until("the build", 20, || pid_file.exists());
+    let child = fs::read_to_string(&pid_file).unwrap().trim().to_owned();
+    farm.ok("syncpkg-abort gcc");
+    assert!(builder.wait().unwrap().success());
+    assert!(!alive(&child), "a grandchild of the builder survived");
+    assert_eq!(farm.states("all"), ["gcc aborted"]);
+    farm.is_sound();
+}
+
+#[test]
+fn a_builder_killed_in_the_middle_of_a_build_loses_nothing() {
+    let farm = Farm::new();
+    let started = farm.at("started");
+    let recipe = format!("build() {{ test -e {0} && return; : > {0}; sleep 600; }}", started.display());
+    let id = farm.push("gcc", &recipe);
+    let mut builder = farm.start("syncpkgcd --once --name b1");
+    until("the build", 20, || started.exists());
+    let claim = fs::read_dir(farm.at("work/b1/outbox")).unwrap().next().unwrap().unwrap();
+    let claim = claim.file_name().into_string().unwrap();
+    builder.kill().unwrap();
+    builder.wait().unwrap();
+    assert_eq!(farm.state(&id), "building", "it is not lost, it is still b1's");
+    farm.lose_leases();
+    farm.ok("syncpkgcd --once --name b2");
+    assert_eq!(farm.state(&id), "built");
+    farm.no(&format!("syncpkg-report {claim} --outcome built"), 1, "refused: the ticket has ended as built");
+    let report = fs::read_to_string(farm.at(&format!("spool/report/20261122/{id}.2.built.toml"))).unwrap();
+    assert!(report.contains("builder = \"b2\""));
+    farm.is_sound();
+}
+
+#[test]
+fn a_killed_builder_that_comes_back_gives_its_ticket_back_at_once() {
+    let farm = Farm::new();
+    let started = farm.at("started");
+    let recipe = format!("build() {{ test -e {0} && return; : > {0}; sleep 600; }}", started.display());
+    farm.push("gcc", &recipe);
+    let mut builder = farm.start("syncpkgcd --once --name b1");
+    until("the build", 20, || started.exists());
+    builder.kill().unwrap();
+    builder.wait().unwrap();
+    farm.ok("syncpkgcd --once --name b1");
+    assert_eq!(farm.states(""), ["gcc waiting"]);
+    assert!(farm.ok("syncpkg-why gcc").contains("the builder was killed while it was building"));
+    farm.later(60).ok("syncpkgcd --once --name b1");
+    assert_eq!(farm.states("all"), ["gcc built"]);
+}
+
+#[test]
+fn a_checkout_that_says_another_version_has_failed() {
+    let farm = Farm::new();
+    let id = farm.push("gcc", "");
+    let name = farm.files("new")[0].clone();
+    let path = farm.at("spool/new").join(&name);
+    let text = fs::read_to_string(&path).unwrap().replace("version = \"1\"", "version = \"7\"");
+    fs::write(farm.at("spool/new").join(name.replace("gcc-1-1", "gcc-7-1")), text).unwrap();
+    fs::remove_file(path).unwrap();
+    farm.ok("syncpkgcd --once --name b1");
+    assert_eq!(farm.state(&id), "failed");
+    assert!(
+        farm.ok("syncpkg-why gcc").contains("failed in checkout: gcc/PKGBUILD says gcc-1-1 at that revision")
+    );
+}
+
+#[test]
+fn a_waiting_builder_is_told_at_once() {
+    let farm = Farm::new();
+    farm.commit("gcc", "");
+    let mut claimer = farm.start("syncpkg-claim --builder b1 --arch x86_64 --wait=60s");
+    until("the registration", 20, || farm.at("spool/new/x86_64").exists());
+    farm.ok("syncpkg-enqueue gcc");
+    assert!(claimer.wait().unwrap().success());
+    assert_eq!(farm.states(""), ["gcc building"]);
+}
+
+fn alive(pid: &str) -> bool {
+    let state = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    !state.is_empty() && !state.contains(") Z ")
+}

@@ -1,0 +1,135 @@
+//! The drop box: two real users, where the test may become them; and what lies in it is hostile.
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, chown};
+use std::path::Path;
+use std::process::Command;
+
+use crate::stage::{Farm, Ran, program};
+
+const OWNER: u32 = 61_001;
+const PUSHER: u32 = 61_002;
+const PUSHERS: u32 = 61_003;
+
+/// A program of the farm, run by one of two users.
+struct Users {
+    farm: Farm,
+}
+
+impl Users {
+    /// None where this test may not become other users.
+    fn new() -> Option<Self> {
+        if !rustix::process::geteuid().is_root() {
+            eprintln!("not tried: only root can become two users");
+            return None;
+        }
+        let farm = Farm::without_spool();
+        farm.commit("gcc", "");
+        for name in ["syncpkg-init", "syncpkg-enqueue", "syncpkg-abort", "syncpkgd", "syncpkg-ls"] {
+            fs::copy(program(name), farm.at("bin").join(name)).unwrap();
+        }
+        chown(farm.at(""), Some(OWNER), Some(OWNER)).unwrap();
+        let users = Self { farm };
+        users.by(OWNER, "syncpkg-init");
+        chown(users.farm.at("spool/drop"), None, Some(PUSHERS)).unwrap();
+        Some(users)
+    }
+
+    fn by(&self, uid: u32, line: &str) -> Ran {
+        let (id, groups) = (format!("--reuid={uid}"), format!("--groups={PUSHERS}"));
+        let group = format!("--regid={uid}");
+        let mut words = line.split(' ');
+        let own = self.farm.at("bin").join(words.next().unwrap());
+        let mut command = Command::new("setpriv");
+        command.args([
+            id.as_str(),
+            group.as_str(),
+            if uid == PUSHER { groups.as_str() } else { "--clear-groups" },
+            "--",
+        ]);
+        command
+            .arg(own)
+            .args(words)
+            .current_dir(self.farm.at("tree"))
+            .env("SYNCPKG_CONFIG", self.farm.at("syncpkg.toml"));
+        command.output().unwrap().into()
+    }
+}
+
+#[test]
+fn a_pusher_who_does_not_own_the_spool_hands_his_request_in() {
+    let Some(users) = Users::new() else { return };
+    let ran = users.by(PUSHER, "syncpkg-enqueue gcc/PKGBUILD");
+    assert_eq!((ran.status, ran.err.as_str()), (0, "syncpkg-enqueue: handed in gcc/PKGBUILD\n"), "{ran:?}");
+    let ran = users.by(OWNER, "syncpkgd --once");
+    assert_eq!((ran.status, ran.err.as_str()), (0, ""));
+    let ticket = fs::read_to_string(users.farm.at("spool/new").join(&users.farm.files("new")[0])).unwrap();
+    assert!(ticket.contains(&format!("by = \"uid {PUSHER}\"")), "the asker is the file's owner: {ticket}");
+    assert_eq!(users.by(PUSHER, "syncpkg-abort gcc").err, "syncpkg-abort: handed in gcc\n");
+    users.by(OWNER, "syncpkgd --once");
+    assert!(
+        users.by(PUSHER, "syncpkg-ls aborted").out.contains(&format!("by uid {PUSHER}")),
+        "anybody may look"
+    );
+}
+
+#[test]
+fn others_can_neither_list_the_box_nor_touch_what_is_not_theirs() {
+    let Some(users) = Users::new() else { return };
+    users.by(PUSHER, "syncpkg-enqueue gcc/PKGBUILD");
+    let letter = users.farm.files("drop")[0].clone();
+    let path = users.farm.at("spool/drop").join(letter);
+    let other = |arguments: &[&str]| {
+        let mut command = Command::new("setpriv");
+        command.args(["--reuid=61004", "--regid=61004", &format!("--groups={PUSHERS}"), "--"]);
+        command.args(arguments).output().unwrap().status.success()
+    };
+    let drop = users.farm.at("spool/drop");
+    assert!(!other(&["ls", drop.to_str().unwrap()]));
+    assert!(!other(&["rm", "-f", path.to_str().unwrap()]));
+    assert!(!other(&["sh", "-c", &format!("echo >> {}", path.display())]));
+    let stranger = users.by(61_005, "syncpkg-enqueue gcc/PKGBUILD");
+    assert_eq!(stranger.status, 2, "who is not in the group may not ask: {stranger:?}");
+    assert!(stranger.err.contains("Permission denied"), "{stranger:?}");
+}
+
+#[test]
+fn what_root_does_belongs_to_the_spools_owner() {
+    let Some(users) = Users::new() else { return };
+    users.farm.ok("syncpkg-enqueue gcc/PKGBUILD");
+    let path = users.farm.at("spool/new").join(&users.farm.files("new")[0]);
+    assert_eq!(std::os::unix::fs::MetadataExt::uid(&fs::metadata(path).unwrap()), OWNER);
+}
+
+#[test]
+fn letters_that_are_none_end_in_quarantine_and_stop_nobody() {
+    let farm = Farm::new();
+    farm.commit("gcc", "");
+    let drop = farm.at("spool/drop");
+    fs::write(drop.join("garbage.toml"), "\u{1b}[31m = (").unwrap();
+    fs::write(drop.join("large.toml"), vec![b'x'; 2 << 20]).unwrap();
+    std::os::unix::fs::symlink("/etc/passwd", drop.join("link.toml")).unwrap();
+    fs::write(farm.at("elsewhere"), "").unwrap();
+    fs::hard_link(farm.at("elsewhere"), drop.join("twice.toml")).unwrap();
+    let evil = "format = 1\n[request.enqueue]\nitems = [\"../../etc/x\", \"gcc/PKGBUILD\"]\n[request.enqueue.wish]\nforce = false\nreason = \"\"\npasses_over = false\n";
+    fs::write(drop.join("z-request.toml"), evil).unwrap();
+    fs::write(drop.join(".half"), "format = 1").unwrap();
+    farm.ok("syncpkgd --once");
+    assert_eq!(farm.states("all"), ["gcc waiting"]);
+    let bad = farm.files("bad");
+    for name in ["garbage.toml", "garbage.toml.why", "large.toml.why", "twice.toml.why", "link.toml.why"] {
+        assert!(bad.iter().any(|file| file == name), "{name} in {bad:?}");
+    }
+    assert_eq!(farm.files("drop"), [".half"], "dot names are never read");
+    assert_eq!(farm.files("request").len(), 1, "what was acted on is kept with its answers");
+    let kept = fs::read_to_string(farm.at("spool/request").join(&farm.files("request")[0])).unwrap();
+    assert!(kept.contains("contains \\\"..\\\"") && kept.contains("queued "), "{kept}");
+}
+
+#[test]
+fn the_box_is_sticky_and_closed() {
+    let farm = Farm::new();
+    let mode = fs::metadata(farm.at("spool/drop")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o7777, 0o1730);
+    assert!(Path::new(&farm.at("spool/drop")).is_dir());
+}

@@ -1,0 +1,155 @@
+//! Leases, epochs and trouble: nothing a builder does, or does not do, loses a ticket.
+
+use crate::stage::Farm;
+
+#[test]
+fn a_builder_that_is_not_heard_of_loses_its_claim_and_its_late_report_is_refused() {
+    let farm = Farm::new();
+    farm.push("gcc", "");
+    let lost = farm.claim("b1");
+    farm.lose_leases();
+    let next = farm.claim("b2");
+    assert_eq!(lost.id, next.id);
+    assert!(next.claim.contains(".2."), "the epoch fences: {}", next.claim);
+    farm.no(
+        &format!("syncpkg-report {} --outcome built", lost.claim),
+        1,
+        "refused: the lease was lost, b2 holds the ticket now",
+    );
+    assert_eq!(farm.files("late"), [format!("{}.1.built.toml", lost.id)], "what it said is kept");
+    farm.built(&next, "x");
+    assert_eq!(farm.state(&next.id), "built");
+    farm.is_sound();
+}
+
+#[test]
+fn a_beat_gives_a_whole_lease_again() {
+    let farm = Farm::new();
+    farm.push("gcc", "");
+    let claimed = farm.claim("b1");
+    farm.ok("syncpkgd --once");
+    farm.later(599).ok(&format!("syncpkg-beat {}", claimed.claim));
+    farm.later(2).ok("syncpkgd --once");
+    farm.later(599).ok("syncpkgd --once");
+    assert_eq!(farm.states(""), ["gcc building"]);
+    farm.later(2).ok("syncpkgd --once");
+    assert_eq!(farm.states(""), ["gcc waiting"]);
+}
+
+#[test]
+fn a_beat_after_the_lease_was_lost_says_stop() {
+    let farm = Farm::new();
+    farm.push("gcc", "");
+    let claimed = farm.claim("b1");
+    farm.lose_leases();
+    let ran = farm.run(&format!("syncpkg-beat {}", claimed.claim));
+    assert_eq!((ran.status, ran.out.as_str()), (1, "the lease was lost, the ticket waits again\n"));
+}
+
+#[test]
+fn a_late_report_is_taken_while_nobody_else_has_the_ticket() {
+    let farm = Farm::new();
+    farm.push("gcc", "");
+    let claimed = farm.claim("b1");
+    farm.lose_leases();
+    farm.built(&claimed, "x");
+    assert_eq!(farm.state(&claimed.id), "built");
+    farm.is_sound();
+}
+
+#[test]
+fn a_report_repeated_after_a_lost_answer_is_accepted_once() {
+    let farm = Farm::new();
+    farm.push("gcc", "");
+    let claimed = farm.claim("b1");
+    farm.built(&claimed, "x");
+    farm.built(&claimed, "x");
+    farm.no(
+        &format!("syncpkg-report {} --outcome failed", claimed.claim),
+        1,
+        "refused: the ticket has ended as built",
+    );
+    assert_eq!(farm.states("all"), ["gcc built"]);
+    farm.is_sound();
+}
+
+#[test]
+fn a_claim_repeated_with_its_instance_is_the_same_claim() {
+    let farm = Farm::new();
+    farm.push("gcc", "");
+    farm.later(1).push("make", "");
+    let line = "syncpkg-claim --builder b1 --arch x86_64 --instance abc";
+    let (first, again) = (farm.ok(line), farm.ok(line));
+    assert_eq!(first, again);
+    assert_eq!(farm.states(""), ["gcc building", "make waiting"]);
+}
+
+#[test]
+fn trouble_rests_three_times_longer_each_time_and_ends_with_the_fifth_claim() {
+    let farm = Farm::new();
+    farm.push("gcc", "");
+    for rest in [60, 180, 540, 1620] {
+        let claimed = farm.claim("b1");
+        farm.ok(&format!("syncpkg-report {} --outcome trouble --reason disk", claimed.claim));
+        farm.later(rest - 1).no("syncpkg-claim --builder b2 --arch x86_64", 1, "nothing to claim");
+        farm.later(1);
+    }
+    let claimed = farm.claim("b1");
+    farm.ok(&format!("syncpkg-report {} --outcome trouble --reason disk", claimed.claim));
+    assert_eq!(farm.state(&claimed.id), "trouble");
+    farm.ok("syncpkgd --once");
+    let mail = std::fs::read_to_string(farm.at("spool/sent").join(&farm.files("sent")[0])).unwrap();
+    assert!(mail.contains("To: admin@example.org"), "the admin is told: {mail}");
+    farm.is_sound();
+}
+
+#[test]
+fn a_builder_that_had_trouble_with_a_ticket_gets_it_last() {
+    let farm = Farm::new();
+    farm.push("gcc", "");
+    farm.later(1).push("make", "");
+    let claimed = farm.claim("b1");
+    farm.ok(&format!("syncpkg-report {} --outcome trouble", claimed.claim));
+    farm.later(60);
+    assert_eq!(farm.claim("b1").name, "make");
+    assert_eq!(farm.claim("b2").name, "gcc");
+}
+
+#[test]
+fn released_claims_wait_again() {
+    let farm = Farm::new();
+    farm.push("gcc", "");
+    farm.claim("b1");
+    farm.ok("syncpkg-builder --pause --release b1");
+    assert_eq!(farm.states(""), ["gcc waiting"]);
+    farm.no("syncpkg-claim --builder b1 --arch x86_64", 1, "builder b1 is paused");
+    farm.ok("syncpkg-builder --resume b1");
+    farm.claim("b1");
+}
+
+#[test]
+fn touching_pause_stops_all_claims() {
+    let farm = Farm::new();
+    farm.push("gcc", "");
+    std::fs::write(farm.at("spool/pause"), "").unwrap();
+    farm.no("syncpkg-claim --builder b1 --arch x86_64", 1, "nothing to claim: ");
+    assert!(farm.ok("syncpkg-why gcc").contains("all claims are paused"));
+    std::fs::remove_file(farm.at("spool/pause")).unwrap();
+    farm.claim("b1");
+}
+
+#[test]
+fn the_growing_log_is_handed_over_with_the_beats() {
+    let farm = Farm::new();
+    farm.push("gcc", "");
+    let claimed = farm.claim("b1");
+    let log = farm.at("log");
+    std::fs::write(&log, "one\n").unwrap();
+    farm.ok(&format!("syncpkg-beat {} --log {}", claimed.claim, log.display()));
+    std::fs::write(&log, "one\ntwo\u{1b}[31m\n").unwrap();
+    farm.ok(&format!("syncpkg-beat {} --log {}", claimed.claim, log.display()));
+    assert_eq!(farm.ok("syncpkg-log gcc"), "one\ntwo\\u{1b}[31m\n");
+    farm.ok(&format!("syncpkg-report {} --outcome failed --log {}", claimed.claim, log.display()));
+    assert_eq!(farm.ok("syncpkg-log gcc"), "one\ntwo\\u{1b}[31m\n");
+    assert!(farm.files("live").is_empty());
+}

@@ -1,0 +1,14 @@
+//! The rules of the farm, tried from outside: by the programs, over real spools, trees and builds.
+#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test may fail")]
+
+mod abort;
+mod builders;
+mod drop_box;
+mod hook;
+mod lease;
+mod order;
+mod publish;
+mod stage;
+mod tickets;
+mod whole_way;
+mod wrong_use;

@@ -1,0 +1,104 @@
+//! Publishing: only what was built, is still wanted, and is what was reported.
+
+use std::fs;
+
+use crate::stage::Farm;
+
+const PACKAGE: &str = "packages/gcc-1-1-x86_64.pkg.tar.gz";
+
+fn built(content: &str) -> Farm {
+    let farm = Farm::new();
+    farm.push("gcc", "");
+    farm.built(&farm.claim("b1"), content);
+    farm
+}
+
+#[test]
+fn a_built_package_is_published_by_the_next_round() {
+    let farm = built("gcc");
+    assert!(farm.ok("syncpkg-why gcc").contains("built, published by the next round of syncpkgd"));
+    farm.ok("syncpkgd --once");
+    assert_eq!(fs::read_to_string(farm.at(PACKAGE)).unwrap(), "gcc");
+    assert!(farm.ok("syncpkg-why gcc").ends_with("built and published\n"));
+    assert!(farm.files("hold").is_empty());
+    farm.no("syncpkg-enqueue gcc", 1, "gcc-1-1-x86_64 is published already: bump the release");
+    farm.is_sound();
+}
+
+#[test]
+fn a_published_name_with_other_bytes_is_refused() {
+    let farm = built("gcc");
+    fs::create_dir(farm.at("packages")).unwrap();
+    fs::write(farm.at(PACKAGE), "other").unwrap();
+    farm.ok("syncpkgd --once");
+    assert_eq!(fs::read_to_string(farm.at(PACKAGE)).unwrap(), "other");
+    assert_eq!(farm.files("hold").len(), 2, "kept, with the reason: {:?}", farm.files("hold"));
+}
+
+#[test]
+fn what_the_tree_no_longer_wants_is_kept_and_not_published() {
+    let farm = built("gcc");
+    farm.commit("gcc", "pkgver=2");
+    farm.ok("syncpkgd --once");
+    assert!(!farm.at(PACKAGE).exists());
+    assert!(farm.ok("syncpkg-why gcc").contains("built, not published: the tree wants 2-1 now"));
+}
+
+#[test]
+fn of_two_revisions_of_a_version_the_later_is_published() {
+    let farm = Farm::new();
+    farm.push("gcc", "");
+    let first = farm.claim("b1");
+    farm.later(1).push("gcc", "# changed");
+    let second = farm.claim("b2");
+    farm.built(&first, "first");
+    farm.ok("syncpkgd --once");
+    assert!(!farm.at(PACKAGE).exists(), "a later revision is being built");
+    farm.built(&second, "second");
+    farm.ok("syncpkgd --once");
+    assert_eq!(fs::read_to_string(farm.at(PACKAGE)).unwrap(), "second");
+}
+
+#[test]
+fn packages_changed_in_the_hold_are_not_published() {
+    let farm = built("gcc");
+    let held = farm.at("spool/hold").join(&farm.files("hold")[0]);
+    fs::write(held, "evil").unwrap();
+    farm.ok("syncpkgd --once");
+    assert!(!farm.at(PACKAGE).exists());
+    assert!(farm.ok("syncpkg-why gcc").contains("is not what was reported"));
+}
+
+#[test]
+fn a_failing_repository_command_is_retried_and_said() {
+    let farm = built("gcc");
+    let add = farm.script("add", "#!/bin/sh\ntest -e ok || { echo database is locked >&2; exit 3; }\n");
+    farm.configure("");
+    let text = fs::read_to_string(farm.at("syncpkg.toml")).unwrap();
+    let repo = format!("[tree.current]\nrepo = [\"{}\", \"{{file}}\"]\n", add.display());
+    fs::write(farm.at("syncpkg.toml"), text.replace("[tree.current]\n", &repo)).unwrap();
+    farm.ok("syncpkgd --once");
+    let why = farm.ok("syncpkg-why gcc");
+    assert!(farm.files("hold").len() == 2, "{why}");
+    fs::write(farm.at("packages/ok"), "").unwrap();
+    farm.ok("syncpkgd --once");
+    assert!(farm.files("hold").is_empty());
+}
+
+#[test]
+fn unbuilt_names_what_was_missed_and_why() {
+    let farm = Farm::new();
+    farm.commit("gcc", "");
+    farm.commit("make", "");
+    farm.ok("syncpkg-enqueue make");
+    let ran = farm.run("syncpkg-unbuilt --older-than 0s");
+    assert_eq!(ran.status, 0, "the commits are of today's clock, later than the farm's: {ran:?}");
+    let mut later = farm.command("syncpkg-unbuilt");
+    let ran = later.env("SYNCPKG_NOW", "2099-01-01T00:00:00Z").output().unwrap();
+    let out = String::from_utf8(ran.stdout).unwrap();
+    assert_eq!(ran.status.code(), Some(1));
+    let lines: Vec<&str> = out.lines().collect();
+    assert!(lines[0].starts_with("gcc/PKGBUILD gcc-1-1-x86_64 is missing for "), "{out}");
+    assert!(lines[0].ends_with(" days: never enqueued (Ann <ann@example.org>)"), "{out}");
+    assert!(lines[1].contains("no builder for x86_64 has registered"), "{out}");
+}
