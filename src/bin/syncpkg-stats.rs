@@ -41,7 +41,8 @@ fn run(args: Args, scene: &mut Scene) -> Result<Status> {
         let lines = site::numbers(&scene.config, &spool, &scene.clock)?;
         lines.iter().try_for_each(|line| scene.out.line(line))?;
     } else {
-        site::write(&scene.config, &spool, &scene.clock)?;
+        let progress = program::progress("page");
+        site::write(&scene.config, &spool, &progress, &scene.clock)?;
     }
     Ok(Status::Done)
 }

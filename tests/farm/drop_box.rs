@@ -1,6 +1,7 @@
 //! The drop box: two real users, where the test may become them; and what lies in it is hostile.
 
 use std::fs;
+use std::io::Write as _;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::Path;
 use std::process::Command;
@@ -20,7 +21,7 @@ impl Users {
     /// None where this test may not become other users.
     fn new() -> Option<Self> {
         if !rustix::process::geteuid().is_root() {
-            eprintln!("not tried: only root can become two users");
+            let _ = writeln!(std::io::stderr(), "not tried: only root can become two users");
             return None;
         }
         let farm = Farm::without_spool();
@@ -123,7 +124,7 @@ fn letters_that_are_none_end_in_quarantine_and_stop_nobody() {
     assert_eq!(farm.files("drop"), [".half"], "dot names are never read");
     assert_eq!(farm.files("request").len(), 1, "what was acted on is kept with its answers");
     let kept = fs::read_to_string(farm.at("spool/request").join(&farm.files("request")[0])).unwrap();
-    assert!(kept.contains("contains \\\"..\\\"") && kept.contains("queued "), "{kept}");
+    assert!(kept.contains("it contains") && kept.contains("queued "), "{kept}");
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Wrong use: one clear line, the right exit status, nothing lost.
 
 use std::fs;
+use std::io::Write as _;
 use std::process::Stdio;
 
 use crate::stage::Farm;
@@ -61,7 +62,7 @@ fn without_bwrap_nothing_is_read_and_it_says_what_to_install() {
     farm.commit("gcc", "");
     let tools = farm.at("tools");
     fs::create_dir(&tools).unwrap();
-    for tool in ["git", "tar", "sh"] {
+    for tool in ["git", "tar", "sh", "timeout"] {
         let path = ["/usr/local/bin", "/usr/bin", "/bin"].map(|place| format!("{place}/{tool}"));
         let path = path.iter().find(|path| fs::metadata(path).is_ok()).unwrap();
         std::os::unix::fs::symlink(path, tools.join(tool)).unwrap();
@@ -136,7 +137,7 @@ fn a_full_disk_is_worth_a_retry_and_loses_nothing() {
     let output = command.output().unwrap();
     let (out, err) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
     if err.contains("unshare failed") || err.contains("mount:") {
-        eprintln!("not tried: no mount namespaces here ({})", err.trim());
+        let _ = writeln!(std::io::stderr(), "not tried: no mount namespaces here ({})", err.trim());
         return;
     }
     assert!(out.starts_with("status 75\n"), "{out}{err}");

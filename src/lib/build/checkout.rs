@@ -1,6 +1,7 @@
 //! Getting exactly the revision that is to be built. Whatever goes wrong here is the farm's trouble.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -59,6 +60,7 @@ fn refuse_odd(url: &str, scm: Scm) -> Result<()> {
 }
 
 fn clear(dir: &Path) -> Result<()> {
+    open_up(dir);
     match fs::remove_dir_all(dir) {
         Err(source) if source.kind() != std::io::ErrorKind::NotFound => Err(Error::io("remove", dir, source)),
         Ok(()) | Err(_) => match dir.parent() {
@@ -67,6 +69,23 @@ fn clear(dir: &Path) -> Result<()> {
             }
             None => Ok(()),
         },
+    }
+}
+
+/// makepkg takes read permission from its `pkg` directory, and builds may take any from theirs; what cannot be
+/// opened all the same shows when it is removed. Links are not followed.
+fn open_up(dir: &Path) {
+    let mut left = vec![dir.to_owned()];
+    while let Some(dir) = left.pop() {
+        if fs::symlink_metadata(&dir)
+            .is_ok_and(|meta| meta.is_dir() && meta.permissions().mode() & 0o700 != 0o700)
+        {
+            let _ = fs::set_permissions(&dir, fs::Permissions::from_mode(0o700));
+        }
+        let below = fs::read_dir(&dir).into_iter().flatten().flatten();
+        left.extend(
+            below.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())).map(|entry| entry.path()),
+        );
     }
 }
 
@@ -365,5 +384,17 @@ mod tests {
         std::os::unix::fs::symlink("/etc", place.at("up/a/etc")).unwrap();
         assert_eq!(place.checkout(&any).unwrap(), "1");
         assert!(!place.at("work/a/etc").exists());
+    }
+
+    #[test]
+    fn what_a_build_closed_is_cleared_all_the_same() {
+        let place = tempfile::tempdir().unwrap();
+        let closed = place.path().join("build/pkg/hello");
+        fs::create_dir_all(&closed).unwrap();
+        for (dir, mode) in [("build/pkg/hello", 0o000), ("build/pkg", 0o111)] {
+            fs::set_permissions(place.path().join(dir), fs::Permissions::from_mode(mode)).unwrap();
+        }
+        clear(&place.path().join("build")).unwrap();
+        assert!(!place.path().join("build").exists());
     }
 }

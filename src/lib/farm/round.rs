@@ -51,7 +51,7 @@ pub fn go(config: &Config, spool: &Spool, clock: &Clock) -> Result<Option<Round>
     round.part(publish::publish(config, spool, clock));
     round.part(super::notify::notify(config, spool, clock));
     round.part(check::sweep(spool).map(|()| Vec::new()));
-    round.part(super::site::write(config, spool, clock));
+    round.part(super::site::write(config, spool, &|_, _| (), clock).map(|()| Vec::new()));
     durable::replace(&spool.at("cache").join("round"), format!("{}\n", clock.now()).as_bytes())?;
     drop(lock);
     Ok(Some(round))

@@ -1,12 +1,109 @@
-//! stub
-use crate::base::{Clock, Result};
+//! The site, with what only the other rooms know: what is published, what is unbuilt and why, what logs say.
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::{unbuilt, why};
+use crate::base::{Clock, Error, Result, durable};
+use crate::build::first_error;
 use crate::config::Config;
-use crate::spool::Spool;
-/// x
-pub fn numbers(_: &Config, _: &Spool, _: &Clock) -> Result<Vec<String>> {
-    Ok(Vec::new())
+use crate::names::State;
+use crate::spool::listed::waits_for;
+use crate::spool::waiting::Queue;
+use crate::spool::{Spool, list};
+use crate::web::{self, Counts, Facts, FirstError, Sources, UnbuiltRow};
+
+/// How old what is known to be missing may be on the pages; a look through the trees costs seconds.
+const FRESH: Duration = Duration::from_secs(3600);
+
+/// How long something is missing before the pages say so.
+const MISSING: Duration = Duration::from_secs(2 * 24 * 3600);
+
+/// Writes the site; `progress` hears how many pages of how many are done.
+///
+/// # Errors
+/// As [`web::site::write`].
+pub fn write(config: &Config, spool: &Spool, progress: &dyn Fn(usize, usize), clock: &Clock) -> Result<()> {
+    let sources = Sources { first_error: &first_error_of, progress };
+    web::site::write(config, spool, &facts(config, spool, clock)?, &sources, clock).map(drop)
 }
-/// x
-pub fn write(_: &Config, _: &Spool, _: &Clock) -> Result<Vec<String>> {
-    Ok(Vec::new())
+
+/// Returns the numbers of the farm, a line each; they add up.
+///
+/// # Errors
+/// A directory that cannot be read.
+pub fn numbers(config: &Config, spool: &Spool, clock: &Clock) -> Result<Vec<String>> {
+    let Counts { asked, waiting, building, built, failed, trouble, aborted, superseded, bad } =
+        web::load(spool, config, &Facts::default(), clock)?.counts;
+    let parts = [
+        ("waiting", waiting),
+        ("building", building),
+        ("built", built),
+        ("failed", failed),
+        ("trouble", trouble),
+        ("aborted", aborted),
+        ("superseded", superseded),
+        ("bad", bad),
+    ];
+    let mut lines = vec![format!("{:<10} {asked:>8}", "asked")];
+    lines.extend(parts.iter().map(|(name, count)| format!("{name:<10} {count:>8}")));
+    Ok(lines)
+}
+
+fn facts(config: &Config, spool: &Spool, clock: &Clock) -> Result<Facts> {
+    let mut facts = Facts { free: durable::available(spool.root()).ok(), ..Facts::default() };
+    let published =
+        |entry: &crate::spool::Entry| entry.state() == State::Built && why::is_published(config, entry);
+    facts.published = list::done(spool)?.into_iter().filter(published).map(|entry| entry.name.id).collect();
+    let queue = Queue::load(spool)?;
+    for entry in queue.waiting() {
+        if let Some(reason) = waits_for(spool, entry, Some(&queue), clock) {
+            facts.waiting_reasons.insert(entry.name.id.clone(), reason);
+        }
+    }
+    // Pages without this list are better than none; what is wrong with the tree is said by syncpkg-unbuilt.
+    facts.unbuilt = missing(config, spool, clock).ok();
+    Ok(facts)
+}
+
+/// What was missing when somebody last looked.
+#[derive(Debug, Serialize, Deserialize)]
+struct Looked {
+    at: Timestamp,
+    rows: Vec<UnbuiltRow>,
+}
+
+fn missing(config: &Config, spool: &Spool, clock: &Clock) -> Result<Vec<UnbuiltRow>> {
+    let cache = spool.at("cache").join("unbuilt.json");
+    let known = fs::read(&cache).ok().and_then(|bytes| serde_json::from_slice::<Looked>(&bytes).ok());
+    let fresh = |looked: &Looked| {
+        Duration::try_from(clock.now().duration_since(looked.at)).is_ok_and(|age| age < FRESH)
+    };
+    if let Some(looked) = known.filter(fresh) {
+        return Ok(looked.rows);
+    }
+    let filter = unbuilt::Filter { tree: None, arch: None, older_than: MISSING };
+    let found = unbuilt::find(config, spool, &filter, &spool.tmp(), clock)?;
+    let rows = found.rows.into_iter().map(|row| UnbuiltRow {
+        path: row.path,
+        item: row.item,
+        tree: row.tree.to_string(),
+        since: row.since,
+        cause: row.cause,
+        maintainer: row.maintainer,
+    });
+    let looked = Looked { at: clock.now(), rows: rows.collect() };
+    let text =
+        serde_json::to_vec(&looked).map_err(|source| Error::wrong(format!("cannot write JSON: {source}")))?;
+    durable::replace(&cache, &text)?;
+    Ok(looked.rows)
+}
+
+fn first_error_of(log: &Path) -> Option<FirstError> {
+    let found = first_error::of_file(log).ok()?.found?;
+    Some(FirstError { line: found.line, before: found.before, text: found.text, after: found.after })
 }

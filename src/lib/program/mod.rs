@@ -7,7 +7,7 @@ mod identity;
 mod options;
 mod show;
 
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -245,6 +245,17 @@ pub fn stopped() -> Result<impl Fn() -> bool> {
             .map_err(|source| Error::io("catch", "signals", source))?;
     }
     Ok(move || flag.load(Ordering::Relaxed))
+}
+
+/// Returns what shows, on a terminal and only there, how many of how many `things` are done.
+pub fn progress(things: &'static str) -> impl Fn(usize, usize) {
+    let terminal = std::io::stderr().is_terminal();
+    move |done, total| {
+        if terminal && (done.is_multiple_of(64) || done == total) {
+            let end = if done == total { "\r\x1b[K" } else { "" };
+            let _ = write!(std::io::stderr(), "\r{things} {done} of {total}{end}");
+        }
+    }
 }
 
 /// Says something on stderr for `program`.

@@ -139,8 +139,20 @@ fn syntax_error(path: &str, talk: &str) -> Option<String> {
     })
 }
 
+/// The user the reader becomes when it is started by root.
+const NOBODY: u64 = 65534;
+
+/// Tells whether there is such a user here: root of a user namespace may be alone in it.
+fn is_mapped(uid: u64) -> bool {
+    let map = std::fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
+    map.lines().any(|line| {
+        let numbers: Vec<u64> = line.split_whitespace().filter_map(|word| word.parse().ok()).collect();
+        matches!(numbers[..], [first, _, count] if (first..first.saturating_add(count)).contains(&uid))
+    })
+}
+
 fn command(section: &TreeSection, root: &Path) -> Command {
-    let root_user = rustix::process::geteuid().is_root();
+    let root_user = rustix::process::geteuid().is_root() && is_mapped(NOBODY);
     let mut command = Command::new("bwrap");
     isolate(&mut command, root_user);
     furnish(&mut command, section, root);

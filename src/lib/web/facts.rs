@@ -22,7 +22,7 @@ pub struct Facts {
 }
 
 /// A package that a tree wants and the package directory lacks.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UnbuiltRow {
     /// The recipe, relative to its tree.
     pub path: String,
