@@ -1,0 +1,66 @@
+# make help lists the targets.
+PREFIX   = /usr
+DESTDIR  =
+CARGO    = cargo
+
+# Where cargo puts what it builds, also when a configuration or CARGO_TARGET_DIR says otherwise.
+TARGET   = $${CARGO_TARGET_DIR:-target}/release
+PROGRAMS = synchook syncpkgd syncpkgcd $(basename $(notdir $(wildcard src/bin/syncpkg-*.rs))) \
+           $(basename $(notdir $(wildcard src/bin/syncweb.rs)))
+UNITS    = $(wildcard packaging/systemd/*)
+DOC      = $(DESTDIR)$(PREFIX)/share/doc/syncpkg
+SCRIPTS  = .ci/run packaging/needs packaging/demo/run packaging/demo/play packaging/hooks/post-receive
+
+build:                  ## compile everything
+	$(CARGO) build --release --locked
+
+demo:                   ## a farm in ./demo: push, build, mail, site (again: afresh)
+	packaging/needs demo
+	packaging/demo/run
+
+test:                   ## all tests
+	packaging/needs test
+	$(CARGO) test --locked
+
+bench:                  ## what a durable enqueue costs over what the disk costs
+	$(CARGO) bench --locked --bench floor
+
+lint:                   ## formatting, clippy, licences and advisories, shell scripts
+	$(CARGO) fmt --check
+	$(CARGO) clippy --all-targets --locked -- -D warnings
+	@if $(CARGO) deny --version >/dev/null 2>&1; then echo $(CARGO) deny check; $(CARGO) deny check; \
+	else echo 'lint: cargo-deny is not installed: licences and advisories were not checked'; fi
+	@if command -v shellcheck >/dev/null; then echo shellcheck $(SCRIPTS); shellcheck $(SCRIPTS); \
+	else echo 'lint: shellcheck is not installed: scripts were not checked'; fi
+
+install:                ## programs, manual, units, examples; then install-master or install-builder
+	install -d $(DESTDIR)$(PREFIX)/bin $(DOC)/hooks
+	for p in $(PROGRAMS); do install -m 755 $(TARGET)/$$p $(DESTDIR)$(PREFIX)/bin/ || exit 1; done
+	for m in $(wildcard packaging/man/*.[1-8]); do \
+		install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man$${m##*.} $$m || exit 1; done
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/lib/systemd/system $(UNITS)
+	install -D -m 644 packaging/sysusers.d/syncpkg.conf $(DESTDIR)$(PREFIX)/lib/sysusers.d/syncpkg.conf
+	install -D -m 644 packaging/tmpfiles.d/syncpkg.conf $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/syncpkg.conf
+	install -m 644 packaging/syncpkg.toml packaging/apache/*.conf cron/* LICENSE-* $(DOC)/
+	install -m 644 packaging/hooks/* $(DOC)/hooks/
+
+install-master: install-config  ## cron file of the host that receives pushes, sample configuration
+	install -D -m 644 cron/syncpkg-master $(DESTDIR)/etc/cron.d/syncpkg-master
+
+install-builder: install-config ## cron file of a host that builds, sample configuration
+	install -D -m 644 cron/syncpkg-builder $(DESTDIR)/etc/cron.d/syncpkg-builder
+
+# What the admin wrote is never overwritten.
+install-config:
+	install -d $(DESTDIR)/etc/syncpkg
+	new=; test ! -e $(DESTDIR)/etc/syncpkg/syncpkg.toml || new=.new; \
+	install -m 644 packaging/syncpkg.toml $(DESTDIR)/etc/syncpkg/syncpkg.toml$$new
+
+clean:                  ## what was compiled, and the demo
+	$(CARGO) clean
+	packaging/demo/run --clean
+
+help:                   ## this list
+	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' Makefile | expand -t 18
+
+.PHONY: build demo test bench lint install install-master install-builder install-config clean help
