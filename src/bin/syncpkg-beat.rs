@@ -33,7 +33,7 @@ fn main() -> ExitCode {
 
 fn beat(args: Args, scene: &mut Scene) -> syncpkg::base::Result<Status> {
     let spool = scene.own_spool()?;
-    match lease::beat(&spool, &args.claim, args.log.as_deref(), scene.config.limit.log.0)? {
+    match lease::beat(&spool, &args.claim, args.log.as_deref(), &scene.config.limit)? {
         Beat::GoOn => Ok(Status::Done),
         Beat::Stop(reason) => {
             scene.out.line(&syncpkg::base::output::inert(&reason))?;

@@ -7,7 +7,7 @@ use syncpkg::base::Result;
 use syncpkg::farm::check;
 use syncpkg::program::{self, Common, Json, Scene, Status};
 
-/// Looks at every invariant of the spool; one line a problem, exit 1 if any is left.
+/// Looks at every invariant of the spool; prints one line a problem.
 #[derive(Parser)]
 #[command(version)]
 struct Args {

@@ -4,10 +4,9 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use syncpkg::base::{Result, lock};
-use syncpkg::farm::ask::{self, Answered, Asker, Wish};
+use syncpkg::farm::ask::{self, Asker, Wish};
 use syncpkg::names::{Arch, Priority, Tree, Word};
-use syncpkg::program::{self, Common, Json, Scene, Status, Tally};
-use syncpkg::spool::{Spool, listed::Listed};
+use syncpkg::program::{self, Common, Json, Scene, Status};
 
 /// Asks for builds and prints the tickets, new or already there.
 #[derive(Parser)]
@@ -68,33 +67,17 @@ fn enqueue(args: Args, scene: &mut Scene) -> Result<Status> {
         batch: args.batch,
         force: args.force,
         reason: args.reason,
+        spare_aborted: false,
         passes_over: args.items == ["-"],
     };
     let directory = program::current_dir().ok();
     if !scene.owns(&spool)? {
         let handed = ask::hand_in(&scene.config, &spool, &items, &wish, directory.as_deref(), &scene.clock)?;
-        handed.iter().for_each(|item| scene.say(&format!("handed in {item}")));
-        return Ok(Status::Done);
+        return Ok(scene.for_all(&handed, |scene, (item, handed)| {
+            handed.clone().map(|()| scene.say(&format!("handed in {item}")))
+        }));
     }
     let asker = Asker { by: &scene.caller.name, directory: directory.as_deref(), patience: lock::PATIENCE };
     let answers = ask::ask(&scene.config, &spool, &items, &wish, asker, &scene.clock)?;
-    let mut tally = Tally::default();
-    for answer in &answers {
-        print(answer, &spool, args.json.json, scene)?;
-        tally.add(&answer.ticket);
-    }
-    let nothing = answers.is_empty();
-    Ok(if nothing { Status::No } else { tally.status() })
-}
-
-fn print(answer: &Answered, spool: &Spool, json: bool, scene: &mut Scene) -> Result<()> {
-    match &answer.ticket {
-        Err(error) => scene.complain(error),
-        Ok(name) if json => {
-            let listed = Listed::find(spool, &name.id, &scene.clock)?;
-            program::objects(&mut scene.out, listed.as_slice())?;
-        }
-        Ok(name) => scene.out.line(&format!("{} {}", name.id, name.item))?,
-    }
-    Ok(())
+    scene.print_tickets(&spool, &answers, args.json.json)
 }

@@ -7,7 +7,7 @@ use syncpkg::base::Result;
 use syncpkg::farm::log::{self, Part};
 use syncpkg::program::{self, Common, Scene, Status};
 
-/// Prints the latest log of a package, or a ticket's; of a running build what there is so far.
+/// Prints the latest log of a package, or a ticket's.
 #[derive(Parser)]
 #[command(version)]
 struct Args {

@@ -11,7 +11,7 @@ use syncpkg::names::{Arch, Builder, State, Tree, Word};
 use syncpkg::program::{self, Common, Json, Scene, Status};
 use syncpkg::spool::listed::{self, Filter, Listed};
 
-/// Lists tickets in claim order; without a state those that wait or are being built.
+/// Lists tickets; without a state those that wait or are being built.
 #[derive(Parser)]
 #[command(version)]
 struct Args {

@@ -39,21 +39,27 @@ fn main() -> ExitCode {
 }
 
 fn run(args: Args, scene: &mut Scene) -> Result<Status> {
-    let selection = Selection {
-        tree: args.tree,
-        needed_by: args.needed_by,
-        recipes: args.recipes,
-        directory: program::current_dir().ok(),
-        scratch: program::scratch(),
-    };
-    let readings = recipe::read(&scene.config, &selection)?;
-    for reading in &readings {
+    let selection =
+        Selection { tree: args.tree, directory: program::current_dir().ok(), scratch: program::scratch() };
+    if args.recipes.is_empty() {
+        let readings = recipe::whole(&scene.config, &selection, args.needed_by.as_ref())?;
+        return print(&readings, args.json.json, scene);
+    }
+    let mut all_read = true;
+    let status = scene.for_all(&args.recipes, |scene, text| {
+        let readings = recipe::one(&scene.config, &selection, text)?;
+        all_read &= print(&readings, args.json.json, scene)? == Status::Done;
+        Ok(())
+    });
+    Ok(if status == Status::Done && !all_read { Status::No } else { status })
+}
+
+fn print(readings: &[Reading], json: bool, scene: &mut Scene) -> Result<Status> {
+    for reading in readings {
         match reading {
-            Ok(recipe) if args.json.json => program::objects(&mut scene.out, std::slice::from_ref(recipe))?,
+            Ok(recipe) if json => program::objects(&mut scene.out, std::slice::from_ref(recipe))?,
             Ok(recipe) => scene.out.line(&line(recipe))?,
-            Err(problem) if args.json.json => {
-                program::objects(&mut scene.out, std::slice::from_ref(problem))?
-            }
+            Err(problem) if json => program::objects(&mut scene.out, std::slice::from_ref(problem))?,
             Err(problem) => scene.say(&format!("cannot read {}: {}", problem.path, problem.error)),
         }
     }

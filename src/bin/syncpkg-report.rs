@@ -18,7 +18,7 @@ struct Args {
     /// The word that syncpkg-claim printed
     claim: Claim,
     /// How it ended: built, failed (the package's fault), trouble (the farm's)
-    #[arg(long)]
+    #[arg(long, value_name = "built|failed|trouble", value_parser = outcome)]
     outcome: Outcome,
     /// Where in the build it ended
     #[arg(long, value_name = "S")]
@@ -35,6 +35,16 @@ struct Args {
     /// A package it made; may be repeated
     #[arg(long = "file", value_name = "PACKAGE")]
     files: Vec<PathBuf>,
+}
+
+/// The others are not for a builder to say.
+fn outcome(text: &str) -> Result<Outcome, String> {
+    match text.parse() {
+        Ok(outcome @ (Outcome::Built | Outcome::Failed | Outcome::Trouble)) => Ok(outcome),
+        Ok(Outcome::Aborted | Outcome::Superseded) | Err(_) => {
+            Err("it is built, failed or trouble".to_owned())
+        }
+    }
 }
 
 impl AsRef<Common> for Args {

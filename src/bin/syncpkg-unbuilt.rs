@@ -9,9 +9,10 @@ use syncpkg::base::{Result, lock};
 use syncpkg::farm::ask::Asker;
 use syncpkg::farm::unbuilt::{self, Filter, Found};
 use syncpkg::names::{Arch, Tree};
-use syncpkg::program::{self, Common, Json, Scene, Status, Tally};
+use syncpkg::program::{self, Common, Json, Scene, Status};
+use syncpkg::spool::Spool;
 
-/// Lists what the tree wants and the package directory lacks, with the cause; exit 1 if there is any.
+/// Lists what the tree wants and the package directory lacks, with the cause.
 #[derive(Parser)]
 #[command(version)]
 struct Args {
@@ -51,7 +52,7 @@ fn run(args: Args, scene: &mut Scene) -> Result<Status> {
     let filter = Filter { tree: args.tree.clone(), arch: args.arch.clone(), older_than: args.older_than };
     let found = unbuilt::find(&scene.config, &spool, &filter, &program::scratch(), &scene.clock)?;
     if args.enqueue {
-        return enqueue(&found, &spool, scene);
+        return enqueue(&found, &spool, args.json.json, scene);
     }
     if args.json.json {
         program::objects(&mut scene.out, &found.rows)?;
@@ -66,16 +67,8 @@ fn run(args: Args, scene: &mut Scene) -> Result<Status> {
     Ok(if found.rows.is_empty() && found.problems.is_empty() { Status::Done } else { Status::No })
 }
 
-fn enqueue(found: &Found, spool: &syncpkg::spool::Spool, scene: &mut Scene) -> Result<Status> {
+fn enqueue(found: &Found, spool: &Spool, json: bool, scene: &mut Scene) -> Result<Status> {
     let asker = Asker { by: &scene.caller.name, directory: None, patience: lock::PATIENCE };
     let answers = unbuilt::enqueue(&scene.config, spool, &found.rows, asker, &scene.clock)?;
-    let mut tally = Tally::default();
-    for answer in &answers {
-        match &answer.ticket {
-            Ok(name) => scene.out.line(&format!("{} {}", name.id, name.item))?,
-            Err(error) => scene.complain(error),
-        }
-        tally.add(&answer.ticket);
-    }
-    Ok(tally.status())
+    scene.print_tickets(spool, &answers, json)
 }

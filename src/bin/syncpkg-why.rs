@@ -8,7 +8,7 @@ use syncpkg::base::clock::shown;
 use syncpkg::farm::why;
 use syncpkg::program::{self, Common, Json, Scene, Status};
 
-/// Says for each tree and architecture where a package is, since when, and what has to happen next.
+/// Says where a package is, since when, and what has to happen next.
 #[derive(Parser)]
 #[command(version)]
 struct Args {

@@ -8,7 +8,7 @@ use syncpkg::farm::worker::{self, Worker};
 use syncpkg::names::Builder;
 use syncpkg::program::{self, Common, Scene, Status};
 
-/// Registers, claims, checks out, builds, reports; with --once until there is nothing to claim.
+/// Builds on this host: claims, checks out, builds, reports.
 #[derive(Parser)]
 #[command(version)]
 struct Args {
@@ -33,6 +33,7 @@ fn main() -> ExitCode {
 }
 
 fn run(args: Args, scene: &mut Scene) -> Result<Status> {
+    scene.use_builders_spool(&args.common)?;
     let spool = scene.own_spool()?;
     let host = program::host_name();
     let worker = Worker {

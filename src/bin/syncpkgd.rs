@@ -7,7 +7,7 @@ use syncpkg::base::Result;
 use syncpkg::farm::round;
 use syncpkg::program::{self, Common, Scene, Status, Tally};
 
-/// Acts on what was handed in, takes back lost claims, publishes, sends mails, writes the site.
+/// Goes the master's rounds: requests, lost claims, publishing, mails, site.
 #[derive(Parser)]
 #[command(version)]
 struct Args {

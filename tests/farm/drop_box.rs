@@ -110,7 +110,8 @@ fn letters_that_are_none_end_in_quarantine_and_stop_nobody() {
     fs::write(drop.join("garbage.toml"), "\u{1b}[31m = (").unwrap();
     fs::write(drop.join("large.toml"), vec![b'x'; 2 << 20]).unwrap();
     std::os::unix::fs::symlink("/etc/passwd", drop.join("link.toml")).unwrap();
-    fs::write(farm.at("elsewhere"), "").unwrap();
+    let honest = "format = 1\n[request.abort]\nwhat = \"gcc\"\nreason = \"\"\n";
+    fs::write(farm.at("elsewhere"), honest).unwrap();
     fs::hard_link(farm.at("elsewhere"), drop.join("twice.toml")).unwrap();
     let evil = "format = 1\n[request.enqueue]\nitems = [\"../../etc/x\", \"gcc/PKGBUILD\"]\n[request.enqueue.wish]\nforce = false\nreason = \"\"\npasses_over = false\n";
     fs::write(drop.join("z-request.toml"), evil).unwrap();

@@ -127,6 +127,19 @@ fn a_darcs_push_asks_for_the_recipes_it_changed() {
 }
 
 #[test]
+fn a_broken_farm_never_fails_a_darcs_push() {
+    let farm = Farm::new();
+    let (work, _) = darcs(&farm, &format!("{} --tree current", program("synchook").display()));
+    fs::remove_file(farm.at("spool/format")).unwrap();
+    let ran = record_and_push(&farm, &work, "make");
+    assert!(ran.err.contains("synchook: cannot open "), "{ran:?}");
+    let hook = format!("apply posthook {} --nonsense\napply run-posthook\n", program("synchook").display());
+    fs::write(farm.at("darcs/_darcs/prefs/defaults"), hook).unwrap();
+    let ran = record_and_push(&farm, &work, "gcc");
+    assert!(ran.err.contains("unexpected argument '--nonsense'"), "{ran:?}");
+}
+
+#[test]
 fn the_bare_pipe_works_as_a_posthook() {
     let farm = Farm::new();
     let enqueue = program("syncpkg-enqueue");
@@ -150,7 +163,7 @@ fn a_push_too_large_for_darcs_to_name_its_files_is_looked_for() {
         fs::write(work.join("make").join(format!("{long}{n}/file")), "x").unwrap();
     }
     let ran = record_and_push(&farm, &work, "make");
-    assert!(ran.out.contains("the push is large: the whole tree is looked through"), "{ran:?}");
+    assert!(ran.out.contains("all of the tree will be looked at"), "{ran:?}");
     farm.ok("syncpkgd --once");
     assert_eq!(farm.states("all"), ["make waiting"]);
 }

@@ -80,11 +80,12 @@ impl Error {
 
 /// Returns the words of the C library for `source`, without Rust's `(os error N)`.
 pub fn reason(source: &io::Error) -> String {
-    let text = source.to_string();
-    match text.find(" (os error") {
-        Some(at) => text.chars().take(at).collect(),
-        None => text,
-    }
+    plain(&source.to_string())
+}
+
+/// Returns the words of somebody's error without Rust's `(os error N)`.
+pub fn plain(text: &str) -> String {
+    text.split(" (os error").next().unwrap_or_default().to_owned()
 }
 
 /// A lack of something (space, memory, descriptors, a healthy disk) passes; a wrong name does not.

@@ -42,6 +42,9 @@ pub struct Wish {
     pub force: bool,
     /// Why.
     pub reason: String,
+    /// Nobody in person asks: what was aborted stays so.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub spare_aborted: bool,
     /// Paths that are no recipes, and removed ones, are passed over (a list of changed files).
     pub passes_over: bool,
 }
@@ -111,10 +114,10 @@ pub fn ask(
 }
 
 /// Asks the spool's owner for builds of `operands`: what can be judged without reading recipes is judged here,
-/// and the revision is fixed now. Returns what was handed in.
+/// and the revision is fixed now. Returns what was handed in, and what was wrong with the rest.
 ///
 /// # Errors
-/// Wrong operands, a revision that is not there, a drop box this user may not use.
+/// A revision that is not there, a drop box this user may not use.
 pub fn hand_in(
     config: &Config,
     spool: &Spool,
@@ -122,12 +125,16 @@ pub fn hand_in(
     wish: &Wish,
     directory: Option<&Path>,
     clock: &Clock,
-) -> Result<Vec<String>> {
-    let mut by_tree: BTreeMap<Tree, Vec<String>> = BTreeMap::new();
+) -> Result<Vec<(String, Result<()>)>> {
+    let (mut by_tree, mut handed): (BTreeMap<Tree, Vec<String>>, Vec<_>) = Default::default();
     for text in operands.iter().map(|text| text.trim()) {
         let (tree, wanted) = match operand(config, text, wish.tree.as_ref(), directory) {
+            Ok(read) => read,
             Err(_) if wish.passes_over && (text.is_empty() || text.contains('/')) => continue,
-            other => other?,
+            Err(error) => {
+                handed.push((text.to_owned(), Err(error)));
+                continue;
+            }
         };
         let section =
             config.tree.get(&tree).ok_or_else(|| Error::wrong(format!("there is no tree {tree}")))?;
@@ -138,7 +145,6 @@ pub fn hand_in(
             Wanted::Version(item) => items.push(item.to_string()),
         }
     }
-    let mut handed = Vec::new();
     for (tree, mut items) in by_tree {
         items.dedup();
         if items.is_empty() {
@@ -147,7 +153,7 @@ pub fn hand_in(
         let revision = revision(config, &tree, &items, wish)?;
         let wish = Wish { tree: Some(tree), revision, ..wish.clone() };
         drop_box::hand_in(spool, &Request::Enqueue { items: items.clone(), wish }, clock)?;
-        handed.extend(items);
+        handed.extend(items.into_iter().map(|item| (item, Ok(()))));
     }
     Ok(handed)
 }
@@ -343,7 +349,7 @@ impl Look<'_> {
             depends,
             exact: wish.revision.is_some() || matches!(found.operand.wanted, Wanted::Path(_)),
             force: wish.force,
-            spare_aborted: wish.priority == Some(Priority::Unbuilt),
+            spare_aborted: wish.spare_aborted || wish.priority == Some(Priority::Unbuilt),
             published: tree::published(
                 self.section,
                 &recipe.subpkgs,

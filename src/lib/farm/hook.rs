@@ -76,8 +76,11 @@ pub fn run(
     for change in changes(tree, section, push)? {
         match change {
             Change::Unknown => {
-                drop_box::hand_in(spool, &Request::Scan { wish: wish.clone() }, clock)?;
-                lines.push("the push is large: the whole tree is looked through".to_owned());
+                let wish = Wish { spare_aborted: true, ..wish.clone() };
+                drop_box::hand_in(spool, &Request::Scan { wish }, clock)?;
+                lines.push(
+                    "darcs does not say what the push changed: all of the tree will be looked at".to_owned(),
+                );
             }
             Change::Recipes { revision, recipes } => {
                 let wish = Wish { revision: Some(revision.to_string()), ..wish.clone() };

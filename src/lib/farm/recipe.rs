@@ -16,32 +16,17 @@ use super::operand::{Wanted, operand};
 pub struct Selection {
     /// Of this tree.
     pub tree: Option<Tree>,
-    /// What depends on this, instead.
-    pub needed_by: Option<Name>,
-    /// Paths or names; all when empty.
-    pub recipes: Vec<String>,
     /// Where relative paths begin.
     pub directory: Option<PathBuf>,
     /// Where recipes are unpacked.
     pub scratch: PathBuf,
 }
 
-/// Reads what is selected, at the tip of its tree.
+/// Reads the recipe that `text` (a path or a name) means, at the tip of its tree.
 ///
 /// # Errors
-/// Wrong operands, a tree that is not there, recipes that cannot be read at all.
-pub fn read(config: &Config, selection: &Selection) -> Result<Vec<Reading>> {
-    if selection.recipes.is_empty() {
-        return whole(config, selection);
-    }
-    let mut readings = Vec::new();
-    for text in &selection.recipes {
-        readings.extend(one(config, selection, text)?);
-    }
-    Ok(readings)
-}
-
-fn one(config: &Config, selection: &Selection, text: &str) -> Result<Vec<Reading>> {
+/// `No` when there is none; a wrong operand, a tree that is not there, recipes that cannot be read at all.
+pub fn one(config: &Config, selection: &Selection, text: &str) -> Result<Vec<Reading>> {
     let directory = selection.directory.as_deref();
     let (name, wanted) = operand(config, text, selection.tree.as_ref(), directory)?;
     let section = section(config, &name)?;
@@ -76,22 +61,31 @@ fn found(
     Ok(tree::find(section, name, tip, package, &selection.scratch)?.map(|reading| vec![reading]))
 }
 
-fn whole(config: &Config, selection: &Selection) -> Result<Vec<Reading>> {
+/// Reads all recipes, or those that need `needed`, directly or not, in build order; and what cannot be read.
+///
+/// # Errors
+/// `No` when nothing makes `needed`; a tree that is not there, recipes that cannot be read at all.
+pub fn whole(config: &Config, selection: &Selection, needed: Option<&Name>) -> Result<Vec<Reading>> {
     if let Some(tree) = &selection.tree {
         section(config, tree)?;
     }
-    let mut readings = Vec::new();
+    let (mut readings, mut known) = (Vec::new(), needed.is_none());
     for (name, section) in &config.tree {
         if selection.tree.as_ref().is_none_or(|only| only == name) {
             let tip = Repository::new(name, section).tip()?;
             let all = tree::read_all(section, name, &tip, &selection.scratch)?;
-            readings.extend(match &selection.needed_by {
-                Some(needed) => needed_by(all, needed),
-                None => all,
-            });
+            let makes = |recipe: &Recipe| needed.is_some_and(|needed| recipe.provided().contains(needed));
+            known |= all.iter().flatten().any(makes);
+            match needed {
+                Some(needed) => readings.extend(needed_by(all, needed)),
+                None => readings.extend(all),
+            }
         }
     }
-    Ok(readings)
+    match needed {
+        Some(needed) if !known => Err(Error::no(format!("no recipe makes {needed}"))),
+        Some(_) | None => Ok(readings),
+    }
 }
 
 fn section<'a>(config: &'a Config, tree: &Tree) -> Result<&'a TreeSection> {
@@ -99,10 +93,11 @@ fn section<'a>(config: &'a Config, tree: &Tree) -> Result<&'a TreeSection> {
 }
 
 /// Returns what depends on `needed`, directly or not, each after all it depends on itself; a cycle is entered at
-/// its first name.
+/// its first name. What cannot be read may depend on it too, and comes last.
 fn needed_by(readings: Vec<Reading>, needed: &Name) -> Vec<Reading> {
+    let (read, unread): (Vec<Reading>, Vec<Reading>) = readings.into_iter().partition(Result::is_ok);
     let recipes: BTreeMap<Name, Recipe> =
-        readings.into_iter().flatten().map(|recipe| (recipe.name.clone(), recipe)).collect();
+        read.into_iter().flatten().map(|recipe| (recipe.name.clone(), recipe)).collect();
     let mut makers: BTreeMap<Name, Name> = BTreeMap::new();
     for recipe in recipes.values() {
         makers.extend(recipe.provided().into_iter().map(|provided| (provided, recipe.name.clone())));
@@ -130,6 +125,7 @@ fn needed_by(readings: Vec<Reading>, needed: &Name) -> Vec<Reading> {
         left.remove(&next);
         ordered.extend(recipes.get(&next).cloned().map(Ok));
     }
+    ordered.extend(unread);
     ordered
 }
 

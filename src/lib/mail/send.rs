@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use lettre::{Message, SendmailTransport, SmtpTransport, Transport as _};
 
+use crate::base::error::plain;
 use crate::base::output::inert;
 use crate::base::{Error, Result};
 use crate::config::{MailSection, Transport};
@@ -96,10 +97,7 @@ fn by_program(name: &str, source: &lettre::transport::sendmail::Error) -> Failur
 }
 
 fn by_server(name: &str, source: &lettre::transport::smtp::Error) -> Failure {
-    let why = match source.source() {
-        Some(inner) => format!("{source}: {inner}"),
-        None => source.to_string(),
-    };
+    let why = plain(&source.to_string());
     let error = Error::again(format!("cannot send mail to {name}: {}", inert(why.trim())));
     if source.is_permanent() {
         Failure::Refused(error)

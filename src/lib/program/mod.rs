@@ -19,7 +19,9 @@ use crate::base::error::Kind;
 use crate::base::output::{Out, inert};
 use crate::base::{Clock, Error, Result};
 use crate::config::Config;
+use crate::farm::ask::Answered;
 use crate::spool::Spool;
+use crate::spool::listed::Listed;
 
 pub use identity::{Identity, caller};
 pub use options::{Common, Json};
@@ -86,6 +88,37 @@ impl Scene<'_> {
     /// Says an error and its hint on stderr.
     pub fn complain(&self, error: &Error) {
         complain(self.program, error);
+    }
+
+    /// Prints the tickets that were asked for and complains of what gave none; returns the status of them all, 1 if
+    /// there is no ticket at all.
+    ///
+    /// # Errors
+    /// Standard output cannot be written.
+    pub fn print_tickets(&mut self, spool: &Spool, answers: &[Answered], json: bool) -> Result<Status> {
+        let mut tally = Tally::default();
+        for answer in answers {
+            match &answer.ticket {
+                Err(error) => self.complain(error),
+                Ok(name) if json => {
+                    objects(&mut self.out, Listed::find(spool, &name.id, &self.clock)?.as_slice())?;
+                }
+                Ok(name) => self.out.line(&format!("{} {}", name.id, name.item))?,
+            }
+            tally.add(&answer.ticket);
+        }
+        Ok(if answers.is_empty() { Status::No } else { tally.status() })
+    }
+
+    /// Turns to the spool that this host builds for, when it is not the one of its own configuration.
+    ///
+    /// # Errors
+    /// It is on another host.
+    pub fn use_builders_spool(&mut self, common: &Common) -> Result<()> {
+        if let (None, Some(spool)) = (&common.spool, &self.config.builder.spool) {
+            self.config.spool = options::local(spool)?;
+        }
+        Ok(())
     }
 
     /// Does `each` for every operand, complains of those that fail, and returns the status of them all: the worst

@@ -65,7 +65,7 @@ impl Common {
 }
 
 /// A spool on another host is not to be taken for a directory with an odd name.
-fn local(text: &str) -> Result<PathBuf> {
+pub(super) fn local(text: &str) -> Result<PathBuf> {
     let host = text.split('/').next().unwrap_or_default();
     if host.contains(':') {
         return Err(Error::wrong(format!("cannot open {text}: spools on other hosts are not supported yet"))

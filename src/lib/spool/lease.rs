@@ -15,7 +15,7 @@ use super::report::{blank, destination, file, owe, why_refused};
 use super::{Claim, Entry, Report, Spool, Stand, builder, list, record};
 use crate::base::durable::{self, Shift};
 use crate::base::{Clock, Error, Result, lock};
-use crate::config::TroubleSection;
+use crate::config::{LimitSection, TroubleSection};
 use crate::names::Outcome;
 
 /// The most a live log grows by in one beat, bytes.
@@ -30,39 +30,37 @@ pub enum Beat {
     Stop(String),
 }
 
-/// Extends the lease of `claim` and hands over what `log` has grown by since the last beat, up to `limit` bytes
-/// of it in all.
+/// Extends the lease of `claim` and hands over what `log` has grown by since the last beat, up to the limit for
+/// logs of that package.
 ///
 /// # Errors
 /// A failing system call.
-pub fn beat(spool: &Spool, claim: &Claim, log: Option<&Path>, limit: u64) -> Result<Beat> {
-    let held = hear(spool, claim)?;
-    if !held {
+pub fn beat(spool: &Spool, claim: &Claim, log: Option<&Path>, limit: &LimitSection) -> Result<Beat> {
+    let Some(entry) = hear(spool, claim)? else {
         let reason = match list::find(spool, &claim.id)? {
             Some(entry) => why_refused(spool, &entry),
             None => "there is no such ticket any more".to_owned(),
         };
         return Ok(Beat::Stop(reason));
-    }
+    };
     builder::touch(spool, &claim.builder)?;
     if let Some(log) = log {
-        grow(&spool.live(&claim.id, claim.epoch), log, limit)?;
+        let (_, _, limit) = limit.of(&entry.name.item.name);
+        grow(&spool.live(&claim.id, claim.epoch), log, limit.0)?;
     }
     Ok(Beat::GoOn)
 }
 
 /// Touches the claim, if it is there. The shared lock keeps the reaper, which takes it exclusively, from moving
 /// a claim between our look and our touch.
-fn hear(spool: &Spool, claim: &Claim) -> Result<bool> {
+fn hear(spool: &Spool, claim: &Claim) -> Result<Option<Entry>> {
     let directory = spool.run_dir(&claim.builder);
     if !directory.exists() {
-        return Ok(false);
+        return Ok(None);
     }
     let _lock = lock::shared(&directory, lock::PATIENCE)?;
-    match claim.entry(spool)? {
-        Some(entry) => durable::touch(&entry.path, SystemTime::now()),
-        None => Ok(false),
-    }
+    let Some(entry) = claim.entry(spool)? else { return Ok(None) };
+    Ok(durable::touch(&entry.path, SystemTime::now())?.then_some(entry))
 }
 
 fn grow(live: &Path, log: &Path, limit: u64) -> Result<()> {
@@ -213,9 +211,11 @@ mod tests {
 
     #[test]
     fn after_a_restart_of_the_master_everybody_gets_a_whole_lease_again() {
-        let (table, _) = judge(&Table::default(), &there(1), "a", 9_000_000, 600);
-        let (table, silent) = judge(&table, &there(1), "b", 10, 600);
-        assert!(silent.is_empty());
-        assert_eq!(judge(&table, &there(1), "b", 610, 600).1, ["claim"]);
+        let (table, _) = judge(&Table::default(), &there(1), "a", 5_000, 600);
+        for since_boot in [10, 9_000_000] {
+            let (table, silent) = judge(&table, &there(1), "b", since_boot, 600);
+            assert!(silent.is_empty());
+            assert_eq!(judge(&table, &there(1), "b", since_boot + 600, 600).1, ["claim"]);
+        }
     }
 }

@@ -194,6 +194,7 @@ impl Filter {
 pub fn listing(spool: &Spool, filter: &Filter, clock: &Clock) -> Result<Vec<Listed>> {
     let states = filter.states();
     let mut entries = list::building(spool)?;
+    entries.sort_by_key(|entry| entry.name.to_string());
     entries.extend(list::waiting(spool)?);
     if states.iter().any(|state| !matches!(state, State::Waiting | State::Building)) {
         let mut done = list::done(spool)?;

@@ -85,7 +85,7 @@ fn decide(known: &[Known], ask: &Ask) -> Decision {
     let same = |known: &&Known| {
         known.entry.name.item == ask.item && (!ask.exact || known.revision.as_ref() == Some(&ask.revision))
     };
-    let wanted = if ask.force { Priority::Urgent.min(ask.priority) } else { ask.priority };
+    let wanted = ask.priority;
     let waiting = || known.iter().filter(|known| known.entry.state() == State::Waiting);
     if let Some(found) = waiting().find(same) {
         let better = wanted < found.entry.name.priority;
@@ -350,13 +350,13 @@ mod tests {
     fn one_failure_stops_until_the_recipe_changes_or_somebody_forces() {
         assert!(matches!(decide(&[known("e1,failed", "aaaa")], &ask()), Decision::Refuse(_)));
         assert_eq!(decide(&[known("e1,failed", "bbbb")], &ask()), Decision::Make(Priority::Push));
-        let forced = Ask { force: true, ..ask() };
+        let forced = Ask { force: true, priority: Priority::Urgent, ..ask() };
         assert_eq!(decide(&[known("e1,failed", "aaaa")], &forced), Decision::Make(Priority::Urgent));
     }
 
     #[test]
     fn forcing_makes_a_waiting_ticket_urgent_and_answers_with_a_building_one() {
-        let forced = Ask { force: true, ..ask() };
+        let forced = Ask { force: true, priority: Priority::Urgent, ..ask() };
         assert!(matches!(decide(&[known("e0", "aaaa")], &forced), Decision::Keep(_, Some(Priority::Urgent))));
         assert!(kept(&decide(&[known(BUILDING, "aaaa")], &forced)));
     }

@@ -179,7 +179,7 @@ impl Attempt<'_> {
     }
 
     fn beat(&self, log: Option<&Path>) -> Result<Option<String>> {
-        let limit = self.worker.config.limit.log.0;
+        let limit = &self.worker.config.limit;
         match lease::beat(self.worker.spool, &self.claimed.claim, log, limit)? {
             Beat::GoOn => Ok(None),
             Beat::Stop(reason) => Ok(Some(reason)),
@@ -189,12 +189,13 @@ impl Attempt<'_> {
     /// Does something that takes its time while a thread says that this builder lives.
     fn beating<T>(&self, work: impl FnOnce() -> Result<T>) -> Result<T> {
         let (claim, beat) = (&self.claimed.claim, self.worker.config.lease.beat.0);
-        let (spool, (done, ended)) = (self.worker.spool, mpsc::channel::<()>());
+        let (spool, limit) = (self.worker.spool, &self.worker.config.limit);
+        let (done, ended) = mpsc::channel::<()>();
         std::thread::scope(|scope| {
             scope.spawn(move || {
                 while ended.recv_timeout(beat) == Err(mpsc::RecvTimeoutError::Timeout) {
                     // A lost lease shows at the first beat of the build itself.
-                    let _ = lease::beat(spool, claim, None, 0);
+                    let _ = lease::beat(spool, claim, None, limit);
                 }
             });
             let result = work();
