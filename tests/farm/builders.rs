@@ -190,6 +190,53 @@ fn a_waiting_builder_is_told_at_once() {
     assert_eq!(farm.states(""), ["gcc building"]);
 }
 
+#[test]
+fn a_builder_goes_on_until_it_is_asked_to_end_and_then_gives_back_what_it_holds() {
+    let farm = Farm::new();
+    let started = farm.at("started");
+    let mut builder = farm.start("syncpkgcd --name b1");
+    until("the registration", 20, || farm.at("spool/builder/b1.toml").exists());
+    farm.push("gcc", "");
+    until("the first build", 30, || farm.states("built") == ["gcc built"]);
+    farm.push("make", &format!("build() {{ : > {}; exec sleep 600; }}", started.display()));
+    until("the second build", 30, || started.exists());
+    let asked = std::process::Command::new("kill").arg(builder.id().to_string()).status().unwrap();
+    assert!(asked.success() && builder.wait().unwrap().success());
+    assert_eq!(farm.states(""), ["make waiting"]);
+    assert!(farm.ok("syncpkg-why make").contains("after trouble in builder: the builder was stopped"));
+    farm.is_sound();
+}
+
+#[test]
+fn two_processes_are_never_the_same_slot() {
+    let farm = Farm::new();
+    let started = farm.at("started");
+    farm.push("gcc", &format!("build() {{ : > {}; exec sleep 600; }}", started.display()));
+    let mut builder = farm.start("syncpkgcd --name b1");
+    until("the build", 30, || started.exists());
+    farm.ok("syncpkgcd --once --name b1");
+    farm.no("syncpkgcd --name b1", 75, "builder b1 is at work already");
+    assert_eq!(farm.states(""), ["gcc building"]);
+    std::process::Command::new("kill").arg(builder.id().to_string()).status().unwrap();
+    builder.wait().unwrap();
+}
+
+#[test]
+fn a_builder_with_a_spool_of_its_own_configuration_uses_that() {
+    let farm = Farm::new();
+    farm.push("gcc", "");
+    let text = fs::read_to_string(farm.at("syncpkg.toml")).unwrap();
+    let (spool, elsewhere) = (farm.at("spool"), farm.at("elsewhere"));
+    let text = text.replacen(
+        &format!("spool = \"{}\"", spool.display()),
+        &format!("spool = \"{}\"", elsewhere.display()),
+        1,
+    );
+    fs::write(farm.at("builder.toml"), format!("{text}spool = \"{}\"\n", spool.display())).unwrap();
+    farm.ok(&format!("syncpkgcd --once --name b1 --config {}", farm.at("builder.toml").display()));
+    assert_eq!(farm.states("all"), ["gcc built"]);
+}
+
 fn alive(pid: &str) -> bool {
     let state = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     !state.is_empty() && !state.contains(") Z ")

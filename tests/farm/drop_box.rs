@@ -26,7 +26,8 @@ impl Users {
         }
         let farm = Farm::without_spool();
         farm.commit("gcc", "");
-        for name in ["syncpkg-init", "syncpkg-enqueue", "syncpkg-abort", "syncpkgd", "syncpkg-ls"] {
+        for name in ["synchook", "syncpkg-init", "syncpkg-enqueue", "syncpkg-abort", "syncpkgd", "syncpkg-ls"]
+        {
             fs::copy(program(name), farm.at("bin").join(name)).unwrap();
         }
         chown(farm.at(""), Some(OWNER), Some(OWNER)).unwrap();
@@ -72,6 +73,53 @@ fn a_pusher_who_does_not_own_the_spool_hands_his_request_in() {
         users.by(PUSHER, "syncpkg-ls aborted").out.contains(&format!("by uid {PUSHER}")),
         "anybody may look"
     );
+}
+
+/// A darcs repository that everybody may push to, with `hook`; the pusher's clone with one recipe recorded.
+fn shared_darcs(users: &Users, hook: &str) {
+    let farm = &users.farm;
+    farm.tool("darcs", &["init", "-q", "darcs"], &farm.at(""));
+    farm.tool("darcs", &["clone", "-q", "darcs", "clone"], &farm.at(""));
+    let defaults = format!("apply posthook {hook}\napply run-posthook\n");
+    fs::write(farm.at("darcs/_darcs/prefs/defaults"), defaults).unwrap();
+    fs::create_dir(farm.at("clone/make")).unwrap();
+    fs::write(farm.at("clone/make/PKGBUILD"), "pkgname=make\npkgver=1\npkgrel=1\narch=(x86_64)\n").unwrap();
+    farm.tool("darcs", &["record", "-q", "-a", "-l", "--ignore-times", "-m", "make"], &farm.at("clone"));
+    farm.tool("chmod", &["-R", "a+rwX", "darcs"], &farm.at(""));
+    farm.tool("chown", &["-R", &format!("{PUSHER}:{PUSHER}"), "clone"], &farm.at(""));
+    let text = fs::read_to_string(farm.at("syncpkg.toml")).unwrap();
+    let text = text.replace("scm = \"git\"", "scm = \"darcs\"").replace("/tree\"", "/darcs\"");
+    fs::write(farm.at("syncpkg.toml"), text).unwrap();
+}
+
+#[test]
+fn both_hooks_work_for_pushers_who_are_not_the_spools_owner() {
+    for (program, arguments) in [("synchook", ""), ("syncpkg-enqueue", " --tree current - || :")] {
+        let Some(users) = Users::new() else { return };
+        let path = users.farm.at("bin").join(program).display().to_string();
+        let pipe = if arguments.is_empty() { "" } else { "printf '%s\\n' \"$DARCS_FILES\" | " };
+        shared_darcs(&users, &format!("{pipe}{path}{arguments}"));
+        let mut command = Command::new("setpriv");
+        let (user, group) = (format!("--reuid={PUSHER}"), format!("--regid={PUSHER}"));
+        command.args([
+            &user,
+            &group,
+            &format!("--groups={PUSHERS}"),
+            "--",
+            "darcs",
+            "push",
+            "-a",
+            "../darcs",
+        ]);
+        command.current_dir(users.farm.at("clone")).env("HOME", users.farm.at("clone"));
+        command.env("SYNCPKG_CONFIG", users.farm.at("syncpkg.toml"));
+        let ran: Ran = crate::stage::in_test(&mut command).output().unwrap().into();
+        assert_eq!(ran.status, 0, "{ran:?}");
+        assert!(format!("{}{}", ran.out, ran.err).contains("handed in make/PKGBUILD"), "{ran:?}");
+        users.by(OWNER, "syncpkgd --once");
+        let listed = users.by(OWNER, "syncpkg-ls").out;
+        assert!(listed.contains("make-1-1-x86_64"), "{program}: {listed}");
+    }
 }
 
 #[test]

@@ -92,7 +92,7 @@ impl Way {
 
 const MAKEPKG_CONF: &str = "CARCH=x86_64\nCHOST=x86_64-pc-linux-gnu\nBUILDENV=(!distcc color !ccache check !sign)\n\
     OPTIONS=(strip !debug)\nINTEGRITY_CHECK=(sha256)\nPKGEXT=.pkg.tar.gz\nSRCEXT=.src.tar.gz\n\
-    COMPRESSGZ=(gzip -c -f -n)\nDLAGENTS=()\nVCSCLIENTS=()\n";
+    COMPRESSGZ=(gzip -c -f -n)\nDLAGENTS=('http::/bin/false')\nVCSCLIENTS=()\n";
 
 const GOOD: &str = "# Maintainer: Ann <ann@example.org>\npkgname=hello\npkgver=1.0\npkgrel=1\narch=(x86_64)\n\
     source=(hello.c)\nsha256sums=(SKIP)\nbuild() { cc -o hello hello.c; }\n\
@@ -101,6 +101,9 @@ const GOOD: &str = "# Maintainer: Ann <ann@example.org>\npkgname=hello\npkgver=1
 const BAD: &str = "# Maintainer: Bob <bob@example.org>\npkgname=broken\npkgver=1.0\npkgrel=1\narch=(x86_64)\n\
     source=(broken.c)\nsha256sums=(SKIP)\nbuild() { cc -o broken broken.c; }\npackage() { :; }\n";
 
+const REMOTE: &str = "# Maintainer: Cid <cid@example.org>\npkgname=remote\npkgver=1.0\npkgrel=1\narch=(x86_64)\n\
+    source=(http://127.0.0.1:9/remote.tar.gz)\nsha256sums=(SKIP)\npackage() { :; }\n";
+
 #[test]
 fn one_push_ends_in_a_built_package_a_page_and_a_mail() {
     let way = Way::new();
@@ -108,12 +111,13 @@ fn one_push_ends_in_a_built_package_a_page_and_a_mail() {
     way.own("syncpkg-init");
     way.recipe("hello", GOOD, &[("hello.c", "int main(void) { return 0; }\n")]);
     way.recipe("broken", BAD, &[("broken.c", "int main(void) { return nothing; }\n")]);
+    way.recipe("remote", REMOTE, &[]);
     let clone = farm.at("clone");
     let recorded = way.by_user("darcs", &["record", "-q", "-a", "-l", "--ignore-times", "-m", "two"], &clone);
     assert_eq!(recorded.status, 0, "{recorded:?}");
     let pushed = way.by_user("darcs", &["push", "-a", "../darcs"], &clone);
     assert_eq!(pushed.status, 0, "{pushed:?}");
-    for item in ["hello-1.0-1-x86_64", "broken-1.0-1-x86_64"] {
+    for item in ["hello-1.0-1-x86_64", "broken-1.0-1-x86_64", "remote-1.0-1-x86_64"] {
         assert!(pushed.out.contains(&format!("syncpkg: queued {item} as ")), "{pushed:?}");
     }
     way.own("syncpkgcd --once --name b1");
@@ -128,6 +132,9 @@ fn one_push_ends_in_a_built_package_a_page_and_a_mail() {
     assert!(listed.contains("usr/bin/hello"), "{listed}");
     assert!(way.own("syncpkg-why hello").ends_with("built and published\n"));
     assert!(way.own("syncpkg-why broken").contains("failed in build"), "{}", way.own("syncpkg-why broken"));
+    let why = way.own("syncpkg-why remote");
+    assert!(why.contains("after trouble in fetch: a source could not be downloaded"), "{why}");
+    assert_eq!(farm.files("sent").len(), 1, "no network is not the package's fault");
     let mail = fs::read_to_string(farm.at("spool/sent").join(&farm.files("sent")[0])).unwrap();
     assert!(mail.contains("To: Bob <bob@example.org>") && mail.contains("nothing"), "{mail}");
     let front = fs::read_to_string(farm.at("www/index.html")).unwrap();
