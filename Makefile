@@ -9,7 +9,8 @@ PROGRAMS = synchook syncpkgd syncpkgcd $(basename $(notdir $(wildcard src/bin/sy
            $(basename $(notdir $(wildcard src/bin/syncweb.rs)))
 UNITS    = $(wildcard packaging/systemd/*)
 DOC      = $(DESTDIR)$(PREFIX)/share/doc/syncpkg
-SCRIPTS  = .ci/run packaging/needs packaging/demo/run packaging/demo/play packaging/hooks/post-receive
+SCRIPTS  = .ci/run packaging/needs packaging/demo/run packaging/demo/play packaging/demo/upstream \
+           packaging/hooks/post-receive
 
 build:                  ## compile everything
 	$(CARGO) build --release --locked
@@ -28,8 +29,13 @@ bench:                  ## what a durable enqueue costs over what the disk costs
 lint:                   ## formatting, clippy, licences and advisories, shell scripts
 	$(CARGO) fmt --check
 	$(CARGO) clippy --all-targets --locked -- -D warnings
-	@if $(CARGO) deny --version >/dev/null 2>&1; then echo $(CARGO) deny check; $(CARGO) deny check; \
-	else echo 'lint: cargo-deny is not installed: licences and advisories were not checked'; fi
+	@if ! $(CARGO) deny --version >/dev/null 2>&1; then \
+		echo 'lint: cargo-deny is not installed: licences and advisories were not checked'; \
+	else \
+		echo $(CARGO) deny check; $(CARGO) deny check bans licenses sources || exit 1; \
+		if $(CARGO) deny fetch db >/dev/null 2>&1; then $(CARGO) deny check --disable-fetch advisories; \
+		else echo 'lint: the advisories cannot be fetched: they were not checked'; fi; \
+	fi
 	@if command -v shellcheck >/dev/null; then echo shellcheck $(SCRIPTS); shellcheck $(SCRIPTS); \
 	else echo 'lint: shellcheck is not installed: scripts were not checked'; fi
 
