@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::Parser;
 use syncpkg::base::clock::parse_age;
+use syncpkg::base::error::Kind;
 use syncpkg::base::{Result, lock};
 use syncpkg::farm::ask::Asker;
 use syncpkg::farm::unbuilt::{self, Filter, Found};
@@ -69,6 +70,8 @@ fn run(args: Args, scene: &mut Scene) -> Result<Status> {
 
 fn enqueue(found: &Found, spool: &Spool, json: bool, scene: &mut Scene) -> Result<Status> {
     let asker = Asker { by: &scene.caller.name, directory: None, patience: lock::PATIENCE };
-    let answers = unbuilt::enqueue(&scene.config, spool, &found.rows, asker, &scene.clock)?;
+    let mut answers = unbuilt::enqueue(&scene.config, spool, &found.rows, asker, &scene.clock)?;
+    // What failed or was aborted stays so; the list without --enqueue says so.
+    answers.retain(|answer| answer.ticket.as_ref().err().is_none_or(|error| error.kind != Kind::No));
     scene.print_tickets(spool, &answers, json)
 }

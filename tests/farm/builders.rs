@@ -31,7 +31,7 @@ fn a_failure_of_the_package_is_reported_with_its_stage_and_first_error() {
     farm.push("gcc", "build() { echo 'gcc.c:3: error: expected ;'; return 4; }");
     farm.ok("syncpkgcd --once --name b1");
     let why = farm.ok("syncpkg-why gcc");
-    assert!(why.contains("failed in build: gcc.c:3: error: expected ;"), "{why}");
+    assert!(why.contains(": in build: gcc.c:3: error: expected ;"), "{why}");
     assert!(farm.ok("syncpkg-log --errors gcc").contains(">"), "the first error is marked");
     farm.ok("syncpkgd --once");
     farm.ok("syncpkgd --once");
@@ -41,6 +41,22 @@ fn a_failure_of_the_package_is_reported_with_its_stage_and_first_error() {
     for wanted in ["To: Ann <ann@example.org>", "expected ;", "syncpkg-enqueue --force", "/ticket/"] {
         assert!(mail.contains(wanted), "{wanted} in {mail}");
     }
+}
+
+#[test]
+fn a_mail_server_that_is_down_is_said_once_and_the_mail_stays_owed() {
+    let farm = Farm::new();
+    farm.configure("[mail]\ntransport = \"smtp\"\nsmtp = \"127.0.0.1:1\"\n");
+    farm.push("gcc", "build() { return 4; }");
+    farm.ok("syncpkgcd --once --name b1");
+    farm.no("syncpkgd --once", 75, "cannot send mail to 127.0.0.1:1: ");
+    let again = farm.run("syncpkgd --once");
+    assert_eq!((again.status, again.err.as_str()), (75, ""), "cron would mail it each minute");
+    assert_eq!(farm.files("owed").len(), 1);
+    assert!(farm.at("www/index.html").exists(), "the rest of the round went on");
+    farm.configure("");
+    farm.ok("syncpkgd --once");
+    assert_eq!((farm.files("owed").len(), farm.files("sent").len()), (0, 1));
 }
 
 #[test]
@@ -80,9 +96,7 @@ fn a_build_that_leaves_nothing_has_failed() {
     farm.configure("files = \"*.fpm\"\n");
     farm.push("gcc", "");
     farm.ok("syncpkgcd --once --name b1");
-    assert!(
-        farm.ok("syncpkg-why gcc").contains("failed in package: the command left no file that matches *.fpm")
-    );
+    assert!(farm.ok("syncpkg-why gcc").contains(": in package: the command left no file that matches *.fpm"));
 }
 
 #[test]
@@ -91,7 +105,7 @@ fn a_silent_build_meets_its_limit() {
     farm.configure("[limit]\nsilence = \"1s\"\ngrace = \"1s\"\n");
     farm.push("gcc", "build() { sleep 600; }");
     farm.ok("syncpkgcd --once --name b1");
-    assert!(farm.ok("syncpkg-why gcc").contains("failed in build: it printed nothing for 1 s"));
+    assert!(farm.ok("syncpkg-why gcc").contains(": in build: it printed nothing for 1 s"));
 }
 
 #[test]
@@ -174,9 +188,7 @@ fn a_checkout_that_says_another_version_has_failed() {
     fs::remove_file(path).unwrap();
     farm.ok("syncpkgcd --once --name b1");
     assert_eq!(farm.state(&id), "failed");
-    assert!(
-        farm.ok("syncpkg-why gcc").contains("failed in checkout: gcc/PKGBUILD says gcc-1-1 at that revision")
-    );
+    assert!(farm.ok("syncpkg-why gcc").contains(": in checkout: gcc/PKGBUILD says gcc-1-1 at that revision"));
 }
 
 #[test]

@@ -16,10 +16,10 @@ fn built(content: &str) -> Farm {
 #[test]
 fn a_built_package_is_published_by_the_next_round() {
     let farm = built("gcc");
-    assert!(farm.ok("syncpkg-why gcc").contains("built, published by the next round of syncpkgd"));
+    assert!(farm.ok("syncpkg-why gcc").contains("published by the next round of syncpkgd"));
     farm.ok("syncpkgd --once");
     assert_eq!(fs::read_to_string(farm.at(PACKAGE)).unwrap(), "gcc");
-    assert!(farm.ok("syncpkg-why gcc").ends_with("built and published\n"));
+    assert!(farm.ok("syncpkg-why gcc").ends_with("UTC: published\n"));
     assert!(farm.files("hold").is_empty());
     farm.no("syncpkg-enqueue gcc", 1, "gcc-1-1-x86_64 is published already: bump the release");
     farm.is_sound();
@@ -41,7 +41,7 @@ fn what_the_tree_no_longer_wants_is_kept_and_not_published() {
     farm.commit("gcc", "pkgver=2");
     farm.ok("syncpkgd --once");
     assert!(!farm.at(PACKAGE).exists());
-    assert!(farm.ok("syncpkg-why gcc").contains("built, not published: the tree wants 2-1 now"));
+    assert!(farm.ok("syncpkg-why gcc").contains("not published: the tree wants 2-1 now"));
     assert!(
         farm.files("hold").iter().any(|file| file.ends_with(".unwanted/gcc-1-1-x86_64.pkg.tar.gz")),
         "kept"
@@ -98,14 +98,18 @@ fn unbuilt_names_what_was_missed_and_why() {
     let farm = Farm::new();
     farm.commit("gcc", "");
     farm.commit("make", "");
+    farm.commit("broken", "if then (");
     farm.ok("syncpkg-enqueue make");
     let ran = farm.run("syncpkg-unbuilt --older-than 0s");
+    assert!(ran.err.is_empty(), "whoever pushed it was told: {ran:?}");
     assert_eq!(ran.status, 0, "the commits are of today's clock, later than the farm's: {ran:?}");
     let mut later = farm.command("syncpkg-unbuilt");
     let ran = later.env("SYNCPKG_NOW", "2099-01-01T00:00:00Z").output().unwrap();
     let out = String::from_utf8(ran.stdout).unwrap();
     assert_eq!(ran.status.code(), Some(1));
     let lines: Vec<&str> = out.lines().collect();
+    let err = String::from_utf8(ran.stderr).unwrap();
+    assert!(err.contains("cannot read broken/PKGBUILD of current: "), "{err}");
     assert!(lines[0].starts_with("gcc/PKGBUILD gcc-1-1-x86_64 is missing for "), "{out}");
     assert!(lines[0].ends_with(" days: never enqueued (Ann <ann@example.org>)"), "{out}");
     assert!(lines[1].contains("no builder for x86_64 has registered"), "{out}");

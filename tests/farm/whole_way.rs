@@ -122,16 +122,12 @@ fn one_push_ends_in_a_built_package_a_page_and_a_mail() {
     }
     way.own("syncpkgcd --once --name b1");
     way.own("syncpkgd --once");
-    assert!(
-        way.own("syncpkg-why hello").ends_with("built and published\n"),
-        "{}",
-        way.own("syncpkg-why hello")
-    );
+    assert!(way.own("syncpkg-why hello").ends_with("UTC: published\n"), "{}", way.own("syncpkg-why hello"));
     let package = farm.at("packages/hello-1.0-1-x86_64.pkg.tar.gz");
     let listed = farm.tool("tar", &["-tzf", package.to_str().unwrap()], &farm.at(""));
     assert!(listed.contains("usr/bin/hello"), "{listed}");
-    assert!(way.own("syncpkg-why hello").ends_with("built and published\n"));
-    assert!(way.own("syncpkg-why broken").contains("failed in build"), "{}", way.own("syncpkg-why broken"));
+    assert!(way.own("syncpkg-why hello").ends_with("UTC: published\n"));
+    assert!(way.own("syncpkg-why broken").contains("UTC: in build: "), "{}", way.own("syncpkg-why broken"));
     let why = way.own("syncpkg-why remote");
     assert!(why.contains("after trouble in fetch: a source could not be downloaded"), "{why}");
     assert_eq!(farm.files("sent").len(), 1, "no network is not the package's fault");

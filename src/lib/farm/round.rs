@@ -1,5 +1,7 @@
 //! The master's round: everything that nobody asked for but somebody must do, each part even if another fails.
 
+use std::fs;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -23,9 +25,16 @@ pub struct Round {
     pub done: Vec<String>,
     /// What went wrong; the rest of the round went on.
     pub errors: Vec<Error>,
+    /// What went wrong in the round before, in words.
+    pub before: Vec<String>,
 }
 
 impl Round {
+    /// Tells whether `error` went wrong in the round before too: whoever is told each minute stops reading.
+    pub fn is_old(&self, error: &Error) -> bool {
+        self.before.contains(&line(error))
+    }
+
     fn part(&mut self, part: Result<Vec<String>>) {
         match part {
             Ok(lines) => self.done.extend(lines),
@@ -45,14 +54,17 @@ pub fn go(config: &Config, spool: &Spool, clock: &Clock) -> Result<Option<Round>
         Err(error) if error.kind == Kind::Again => return Ok(None),
         Err(error) => return Err(error),
     };
-    let mut round = Round::default();
+    let before =
+        fs::read_to_string(record(spool)).unwrap_or_default().lines().skip(1).map(str::to_owned).collect();
+    let mut round = Round { before, ..Round::default() };
     round.part(drop_box::act(config, spool, clock));
     round.part(reclaim(config, spool, clock));
     round.part(publish::publish(config, spool, clock));
     round.part(super::notify::notify(config, spool, clock));
     round.part(check::sweep(spool).map(|()| Vec::new()));
     round.part(super::site::write(config, spool, &|_, _| (), clock).map(|()| Vec::new()));
-    durable::replace(&spool.at("cache").join("round"), format!("{}\n", clock.now()).as_bytes())?;
+    let errors: String = round.errors.iter().map(|error| format!("{}\n", line(error))).collect();
+    durable::replace(&record(spool), format!("{}\n{errors}", clock.now()).as_bytes())?;
     drop(lock);
     Ok(Some(round))
 }
@@ -67,7 +79,16 @@ fn reclaim(config: &Config, spool: &Spool, clock: &Clock) -> Result<Vec<String>>
 
 /// Returns when the last round ended; none if there never was one.
 pub fn last(spool: &Spool) -> Option<Timestamp> {
-    std::fs::read_to_string(spool.at("cache").join("round")).ok()?.trim().parse().ok()
+    fs::read_to_string(record(spool)).ok()?.lines().next()?.parse().ok()
+}
+
+/// When the last round ended, and what went wrong in it, a line each.
+fn record(spool: &Spool) -> PathBuf {
+    spool.at("cache").join("round")
+}
+
+fn line(error: &Error) -> String {
+    inert(&error.to_string())
 }
 
 /// Goes rounds until `stop` says so: when something happens in the spool, and at least once a minute. `say` is
@@ -88,10 +109,10 @@ pub fn keep_going(
         match go(config, spool, clock) {
             Ok(Some(round)) => {
                 round.done.iter().for_each(|line| say(line));
-                round.errors.iter().for_each(|error| say(&inert(&error.to_string())));
+                round.errors.iter().filter(|error| !round.is_old(error)).for_each(|error| say(&line(error)));
             }
             Ok(None) => {}
-            Err(error) => say(&inert(&error.to_string())),
+            Err(error) => say(&line(&error)),
         }
         // What the round itself did there starts one more, which finds nothing to do and then rests.
         if !stop() {

@@ -55,7 +55,7 @@ pub struct Found {
     pub rows: Vec<Row>,
     /// The same as it is for Frugalware's test-suite.
     pub missing: Vec<Missing>,
-    /// Recipes that could not be read, by tree.
+    /// Recipes that could not be read, for as long, by tree.
     pub problems: Vec<(Tree, Problem)>,
 }
 
@@ -89,9 +89,9 @@ pub fn find(config: &Config, spool: &Spool, filter: &Filter, scratch: &Path, clo
             found.rows.push(row(&one, cause, clock));
             found.missing.push(one);
         }
-        found
-            .problems
-            .extend(readings.into_iter().filter_map(Result::err).map(|problem| (tree.clone(), problem)));
+        let unread = readings.into_iter().filter_map(Result::err);
+        let old = unread.filter(|problem| is_old(tree, section, &tip, problem, filter, clock));
+        found.problems.extend(old.map(|problem| (tree.clone(), problem)));
     }
     Ok(found)
 }
@@ -125,6 +125,21 @@ fn missing(
     );
     found.retain(|one| filter.arch.as_ref().is_none_or(|arch| *arch == one.item.arch));
     found
+}
+
+/// Whoever pushed it was told; it is forgotten when it is as old as what counts as missing.
+fn is_old(
+    tree: &Tree,
+    section: &TreeSection,
+    tip: &Revision,
+    problem: &Problem,
+    filter: &Filter,
+    clock: &Clock,
+) -> bool {
+    let directory = tree::recipe_directory(&problem.path);
+    let changed = Repository::new(tree, section).commit_time(tip, directory).ok().flatten();
+    let age = changed.map(|time| clock.now().duration_since(time)).unwrap_or_default();
+    Duration::try_from(age).is_ok_and(|age| age > filter.older_than)
 }
 
 fn row(one: &Missing, cause: String, clock: &Clock) -> Row {

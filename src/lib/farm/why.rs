@@ -86,7 +86,10 @@ pub fn reason(config: &Config, spool: &Spool, entry: &Entry, queue: &Queue, cloc
             let (n, most) = (entry.name.epoch, config.trouble.claims);
             Ok(format!("{who} has been building it for {past} (try {n} of {most})"))
         }
-        Stand::Done(outcome) => Ok(ended(config, spool, entry, *outcome)),
+        Stand::Done(outcome) => {
+            let (what, next) = ended(config, spool, entry, *outcome);
+            Ok(next.map_or_else(|| what.clone(), |next| format!("{what}; next: {next}")))
+        }
     }
 }
 
@@ -125,42 +128,39 @@ fn waiting(spool: &Spool, entry: &Entry, queue: &Queue, clock: &Clock) -> Result
     Ok(format!("waits for a builder ({}): {place}", names(false)))
 }
 
-fn ended(config: &Config, spool: &Spool, entry: &Entry, outcome: Outcome) -> String {
+/// Says how it ended, in words that follow the outcome, and what makes it start again.
+fn ended(config: &Config, spool: &Spool, entry: &Entry, outcome: Outcome) -> (String, Option<String>) {
     let package = format!("{}/{}", entry.name.tree, entry.name.item.name);
     let how = entry.report(spool).map(|report| ending(&report)).unwrap_or_default();
-    let how = if how.is_empty() { String::new() } else { format!(" {how}") };
     match outcome {
-        Outcome::Built => built(config, spool, entry),
-        Outcome::Failed => format!(
-            "failed{how}: it is tried again when a push changes its recipe, or now with: syncpkg-enqueue --force {package}"
-        ),
+        Outcome::Built => (built(config, spool, entry), None),
+        Outcome::Failed => {
+            (how, Some(format!("a push that changes its recipe, or syncpkg-enqueue --force {package}")))
+        }
         Outcome::Trouble => {
             let tries = if entry.name.epoch == 1 {
                 "1 try".to_owned()
             } else {
                 format!("{} tries", entry.name.epoch)
             };
-            format!(
-                "given up after {tries}, last trouble{how}: once that is mended, syncpkg-enqueue {package}"
-            )
+            let what = format!("given up after {tries}, the last {how}");
+            (what, Some(format!("once that is mended, syncpkg-enqueue {package}")))
         }
-        Outcome::Aborted => format!("aborted{how}: ask again with syncpkg-enqueue {package}"),
-        Outcome::Superseded => format!("superseded:{how}"),
+        Outcome::Aborted => (how, Some(format!("syncpkg-enqueue {package}"))),
+        Outcome::Superseded => (how, None),
     }
 }
 
 fn built(config: &Config, spool: &Spool, entry: &Entry) -> String {
     if is_published(config, entry) {
-        return "built and published".to_owned();
+        return "published".to_owned();
     }
     let (id, epoch) = (&entry.name.id, entry.name.epoch);
     let reason = std::fs::read_to_string(spool.hold_reason(id, epoch));
     match reason.or_else(|_| std::fs::read_to_string(spool.unwanted_reason(id, epoch))) {
-        Ok(why) => format!("built, not published: {}", why.trim_end()),
-        Err(_) if spool.hold(id, epoch).exists() => {
-            "built, published by the next round of syncpkgd".to_owned()
-        }
-        Err(_) => "built, but not in the package directory".to_owned(),
+        Ok(why) => format!("not published: {}", why.trim_end()),
+        Err(_) if spool.hold(id, epoch).exists() => "published by the next round of syncpkgd".to_owned(),
+        Err(_) => "not in the package directory".to_owned(),
     }
 }
 
@@ -192,9 +192,11 @@ pub fn cause(
         entries.into_iter().partition(|entry| entry.name.item == *item);
     if let Some(entry) = newest(same) {
         let since = entry.report(spool).map_or_else(|| entry.since(), |report| report.ended);
-        let reason = reason(config, spool, &entry, queue, clock)?;
-        let reason = reason.split(": it is tried again").next().unwrap_or_default().to_owned();
-        return Ok(format!("{reason}, since {}", shown(since)));
+        let what = match entry.name.stand {
+            Stand::Done(outcome) => format!("{outcome} {}", ended(config, spool, &entry, outcome).0),
+            Stand::Waiting(_) | Stand::Building(_) => reason(config, spool, &entry, queue, clock)?,
+        };
+        return Ok(format!("{}, since {}", what.trim_end(), shown(since)));
     }
     Ok(match newest(others) {
         Some(other) => {

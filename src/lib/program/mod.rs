@@ -80,6 +80,11 @@ impl Scene<'_> {
         Ok(spool.owner()?.0 == identity::effective())
     }
 
+    /// Tells whether a person looks at stderr.
+    pub fn is_watched(&self) -> bool {
+        std::io::stderr().is_terminal()
+    }
+
     /// Says something on stderr.
     pub fn say(&self, text: &str) {
         talk(self.program, text);

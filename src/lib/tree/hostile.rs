@@ -126,12 +126,14 @@ fn a_recipe_that_eats_memory_is_one_problem() {
 #[test]
 fn a_recipe_can_write_nowhere_that_outlives_it() {
     let (place, root, _turn) = tree();
+    let own = crate::base::durable::random_word(12);
     let evil = format!(
-        "{GOOD}for f in /tree/x /x /usr/x /etc/x /dev/x /dev/shm/x {0}/x; do echo y >$f && pkgver=bad; done
-        echo y >/tmp/x; mkdir -p {0}/y; rm -rf /tree/* 2>/dev/null",
+        "{GOOD}for f in /tree/{own} /{own} /usr/{own} /etc/{own} /dev/{own} /dev/shm/{own} {0}/{own}
+        do echo y >$f && pkgver=bad; done
+        echo y >/tmp/{own}; mkdir -p {0}/y; rm -rf /tree/* 2>/dev/null",
         place.path().display()
     );
-    let after = format!("{GOOD}[[ -e /tmp/x ]] && pkgver=bad");
+    let after = format!("{GOOD}[[ -e /tmp/{own} ]] && pkgver=bad");
     let names: Vec<String> = (0..12).map(|n| format!("n{n}")).collect();
     let recipes: Vec<(&str, &str)> = names
         .iter()
@@ -145,7 +147,9 @@ fn a_recipe_can_write_nowhere_that_outlives_it() {
     assert_eq!(std::fs::read_dir(&root).unwrap().count(), 12);
     assert_eq!(std::fs::read_dir(place.path()).unwrap().count(), 1);
     assert!(
-        ["/tmp/x", "/usr/x", "/etc/x", "/dev/x", "/dev/shm/x"].iter().all(|path| !Path::new(path).exists())
+        ["/tmp", "/usr", "/etc", "/dev", "/dev/shm", "/"]
+            .iter()
+            .all(|dir| !Path::new(dir).join(&own).exists())
     );
 }
 

@@ -139,8 +139,15 @@ fn syntax_error(path: &str, talk: &str) -> Option<String> {
     })
 }
 
-/// The user the reader becomes when it is started by root.
-const NOBODY: u64 = 65534;
+/// The first of the users that readers become when they are started by root: far from all that are given to
+/// people and services. Each sandbox has one of its own, because the limit on processes counts by user.
+const USERS: u64 = 1 << 30;
+
+fn random_number() -> u16 {
+    let mut bytes = [0_u8; 2];
+    let _ = rustix::rand::getrandom(&mut bytes[..], rustix::rand::GetRandomFlags::empty());
+    u16::from_ne_bytes(bytes)
+}
 
 /// Tells whether there is such a user here: root of a user namespace may be alone in it.
 fn is_mapped(uid: u64) -> bool {
@@ -152,7 +159,7 @@ fn is_mapped(uid: u64) -> bool {
 }
 
 fn command(section: &TreeSection, root: &Path) -> Command {
-    let root_user = rustix::process::geteuid().is_root() && is_mapped(NOBODY);
+    let root_user = rustix::process::geteuid().is_root() && is_mapped(USERS + 0xffff);
     let mut command = Command::new("bwrap");
     isolate(&mut command, root_user);
     furnish(&mut command, section, root);
@@ -166,7 +173,9 @@ fn command(section: &TreeSection, root: &Path) -> Command {
         "--nofile=256",
     ]);
     if root_user {
-        command.args(["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]);
+        let user = USERS + u64::from(random_number());
+        let (user, group) = (format!("--reuid={user}"), format!("--regid={user}"));
+        command.args(["setpriv", &user, &group, "--clear-groups"]);
     }
     command.args(["bash", "--noprofile", "--norc", "-c", READER, "reader"]);
     let arch = section.archs.first().map_or("x86_64", |arch| arch.as_str());
@@ -182,7 +191,7 @@ fn isolate(command: &mut Command, root_user: bool) {
     command.args(["--die-with-parent", "--new-session", "--clearenv", "--cap-drop", "ALL"]);
     if root_user {
         // In a user namespace root would still be the real root to the limit on processes; so the reader
-        // becomes nobody instead.
+        // becomes somebody else.
         command.args(["--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts"]);
         command.args(["--unshare-cgroup-try", "--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID"]);
     } else {
