@@ -25,7 +25,21 @@ impl Config {
 
     /// Returns the line that builds the package again.
     pub fn force_line(&self, tree: &str, name: &str) -> String {
-        format!("ssh {} syncpkg-enqueue --force {tree}/{name}", self.host())
+        format!("{}syncpkg-enqueue --force {tree}/{name}", self.there())
+    }
+
+    /// Returns the line that ends the ticket.
+    pub fn abort_line(&self, id: &str) -> String {
+        format!("{}syncpkg-abort {id}", self.there())
+    }
+
+    /// Returns what comes before a command that is to run on the master: nothing when the site is seen from its
+    /// own disk.
+    pub fn there(&self) -> String {
+        match self.host().as_str() {
+            "localhost" => String::new(),
+            host => format!("ssh {host} "),
+        }
     }
 
     /// Returns the lines that do what a builder does with the recipe `path` at `revision`; none for a tree the

@@ -60,7 +60,7 @@ struct Oldest<'a> {
 
 #[derive(Serialize)]
 struct Help {
-    host: String,
+    there: String,
     states: Vec<(&'static str, &'static str)>,
 }
 
@@ -149,7 +149,7 @@ fn oldest<'a>(site: &'a Site<'_>) -> Vec<Oldest<'a>> {
 /// Returns the help page.
 pub(in super::super) fn help(site: &Site<'_>) -> Result<Page> {
     let states = State::ALL.iter().map(|state| (state.as_str(), meaning(*state))).collect();
-    let view = Help { host: site.config.host(), states };
+    let view = Help { there: site.config.there(), states };
     let path = "help/index.html".to_owned();
     site.page(Place { section: Section::Help, title: "Help", path, now: false }, "help.html", &view)
 }

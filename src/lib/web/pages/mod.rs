@@ -111,16 +111,6 @@ impl Site<'_> {
         };
         self.engine.render("base.html", &frame)
     }
-
-    /// Returns the line that builds a package again.
-    fn force_line(&self, tree: &str, name: &str) -> String {
-        self.config.force_line(tree, name)
-    }
-
-    /// Returns the line that ends a ticket.
-    fn abort_line(&self, id: &crate::names::Id) -> String {
-        format!("ssh {} syncpkg-abort {id}", self.config.host())
-    }
 }
 
 /// Returns the way from the page at `path` up to the site's root: one `../` a directory.

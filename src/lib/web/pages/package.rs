@@ -188,8 +188,8 @@ fn stand<'a>(site: &'a Site<'_>, name: &str, row: &'a StandRow) -> Option<Stand<
         depends: ticket.depends.iter().map(|name| needed(site, name)).collect(),
         failing_since: row.failing_since,
         last_good: row.last_good.as_ref().and_then(good),
-        force: site.force_line(&row.tree, name),
-        abort: open.then(|| site.abort_line(&ticket.id)),
+        force: site.config.force_line(&row.tree, name),
+        abort: open.then(|| site.config.abort_line(ticket.id.as_str())),
     })
 }
 

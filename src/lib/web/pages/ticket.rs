@@ -138,8 +138,8 @@ pub(in super::super) fn ticket(site: &Site<'_>, ticket: &TicketRow, log: Option<
             .config
             .reproduce_lines(&ticket.tree, &ticket.revision, &ticket.path)
             .map(|lines| lines.join("\n")),
-        force: (!open).then(|| site.force_line(&ticket.tree, &ticket.name)),
-        abort: open.then(|| site.abort_line(&ticket.id)),
+        force: (!open).then(|| site.config.force_line(&ticket.tree, &ticket.name)),
+        abort: open.then(|| site.config.abort_line(ticket.id.as_str())),
     };
     site.page(Place { section: Section::None, title: &title, path, now: false }, "ticket.html", &view)
 }
