@@ -76,3 +76,41 @@ fn each_dependency_says_why_it_is_there() {
         assert!(pair[0].starts_with("# "), "{} has no reason", pair[1]);
     }
 }
+
+#[test]
+fn the_sample_configuration_is_read_and_has_every_key() {
+    let text = read("packaging/syncpkg.toml");
+    syncpkg::config::parse(&text, "packaging/syncpkg.toml").unwrap();
+    let sections = read("src/lib/config/sections.rs");
+    let fields = sections.lines().filter_map(|line| line.strip_prefix("    pub ")?.split_once(": "));
+    let plain = fields.filter(|(name, kind)| {
+        !name.contains(' ') && !kind.contains("Section") && !kind.contains("BTreeMap")
+    });
+    let keys: Vec<&str> = plain.map(|(name, _)| name).collect();
+    assert!(keys.len() > 30, "only {} keys found", keys.len());
+    for key in keys {
+        let there =
+            text.lines().any(|line| line.trim_start_matches(['#', ' ']).starts_with(&format!("{key} ")));
+        assert!(there, "{key} has no line");
+    }
+}
+
+#[test]
+fn cron_files_are_what_cron_reads() {
+    for file in ["syncpkg-master", "syncpkg-builder"] {
+        let text = read(&format!("cron/{file}"));
+        assert!(text.ends_with('\n') && !file.contains('.'));
+        let jobs: Vec<&str> =
+            text.lines().filter(|line| line.starts_with(|c: char| c == '*' || c.is_ascii_digit())).collect();
+        assert!(!jobs.is_empty());
+        for job in jobs {
+            let words: Vec<&str> = job.split_whitespace().collect();
+            assert_eq!(words.get(5), Some(&"syncpkg"), "the user stands in the sixth field: {job}");
+            assert!(!job.contains('%'), "cron makes a line's end of it: {job}");
+            let ours = words.iter().map(|word| word.trim_start_matches("out=$("));
+            let ours: Vec<&str> =
+                ours.filter(|word| word.starts_with("sync") && *word != "syncpkg").collect();
+            assert!(ours.iter().any(|word| programs().contains(&(*word).to_owned())), "{job}");
+        }
+    }
+}

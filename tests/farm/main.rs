@@ -7,6 +7,7 @@ mod drop_box;
 mod hook;
 mod lease;
 mod order;
+mod pages;
 mod publish;
 mod race;
 mod stage;
