@@ -11,7 +11,7 @@ use super::ask::{Answered, Asker, Wish, ask};
 use super::why;
 use crate::base::{Clock, Error, Result};
 use crate::config::{Config, TreeSection};
-use crate::names::{Arch, Priority, Revision, Tree};
+use crate::names::{Arch, Priority, Tree};
 use crate::spool::Spool;
 use crate::spool::waiting::Queue;
 use crate::tree::unbuilt::{self, Missing};
@@ -84,13 +84,14 @@ pub fn find(config: &Config, spool: &Spool, filter: &Filter, scratch: &Path, clo
         }
         let tip = Repository::new(tree, section).tip()?;
         let readings = tree::read_all(section, tree, &tip, scratch)?;
-        for one in missing(tree, section, &tip, &readings, filter, clock) {
+        let times = Repository::new(tree, section).commit_times(&tip, &lacking(section, &readings))?;
+        for one in missing(tree, section, &times, &readings, filter, clock) {
             let cause = why::cause(config, spool, tree, &one.item, &queue, clock)?;
             found.rows.push(row(&one, cause, clock));
             found.missing.push(one);
         }
         let unread = readings.into_iter().filter_map(Result::err);
-        let old = unread.filter(|problem| is_old(tree, section, &tip, problem, filter, clock));
+        let old = unread.filter(|problem| is_old(&times, problem, filter, clock));
         found.problems.extend(old.map(|problem| (tree.clone(), problem)));
     }
     Ok(found)
@@ -99,22 +100,13 @@ pub fn find(config: &Config, spool: &Spool, filter: &Filter, scratch: &Path, clo
 fn missing(
     tree: &Tree,
     section: &TreeSection,
-    tip: &Revision,
+    times: &HashMap<String, Timestamp>,
     readings: &[Reading],
     filter: &Filter,
     clock: &Clock,
 ) -> Vec<Missing> {
-    let repository = Repository::new(tree, section);
-    let published = |recipe: &tree::Recipe, arch: &Arch| {
-        tree::published(section, &recipe.subpkgs, &recipe.version, &recipe.release, arch)
-    };
-    let mut times = HashMap::new();
-    let committed = |recipe: &tree::Recipe| {
-        let directory = tree::recipe_directory(&recipe.path).to_owned();
-        *times
-            .entry(directory.clone())
-            .or_insert_with(|| repository.commit_time(tip, &directory).ok().flatten())
-    };
+    let published = |recipe: &tree::Recipe, arch: &Arch| is_published(section, recipe, arch);
+    let committed = |recipe: &tree::Recipe| times.get(tree::recipe_directory(&recipe.path)).copied();
     let mut found = unbuilt::missing(
         tree,
         readings,
@@ -127,18 +119,29 @@ fn missing(
     found
 }
 
+/// The directories whose age matters: of recipes that are not published everywhere, or cannot be read.
+fn lacking(section: &TreeSection, readings: &[Reading]) -> Vec<String> {
+    let matters = |reading: &&Reading| match reading {
+        Ok(recipe) => {
+            recipe.wanted_archs(&section.archs).iter().any(|arch| !is_published(section, recipe, arch))
+        }
+        Err(_) => true,
+    };
+    let path = |reading: &Reading| match reading {
+        Ok(recipe) => tree::recipe_directory(&recipe.path).to_owned(),
+        Err(problem) => tree::recipe_directory(&problem.path).to_owned(),
+    };
+    readings.iter().filter(matters).map(path).collect()
+}
+
+fn is_published(section: &TreeSection, recipe: &tree::Recipe, arch: &Arch) -> bool {
+    tree::published(section, &recipe.subpkgs, &recipe.version, &recipe.release, arch)
+}
+
 /// Whoever pushed it was told; it is forgotten when it is as old as what counts as missing.
-fn is_old(
-    tree: &Tree,
-    section: &TreeSection,
-    tip: &Revision,
-    problem: &Problem,
-    filter: &Filter,
-    clock: &Clock,
-) -> bool {
-    let directory = tree::recipe_directory(&problem.path);
-    let changed = Repository::new(tree, section).commit_time(tip, directory).ok().flatten();
-    let age = changed.map(|time| clock.now().duration_since(time)).unwrap_or_default();
+fn is_old(times: &HashMap<String, Timestamp>, problem: &Problem, filter: &Filter, clock: &Clock) -> bool {
+    let changed = times.get(tree::recipe_directory(&problem.path));
+    let age = changed.map(|time| clock.now().duration_since(*time)).unwrap_or_default();
     Duration::try_from(age).is_ok_and(|age| age > filter.older_than)
 }
 
@@ -189,9 +192,7 @@ pub(super) fn ask_for_all(
     {
         let tip = Repository::new(tree, section).tip()?;
         for recipe in tree::read_all(section, tree, &tip, &spool.tmp())?.into_iter().flatten() {
-            let lacks = |arch: &Arch| {
-                !tree::published(section, &recipe.subpkgs, &recipe.version, &recipe.release, arch)
-            };
+            let lacks = |arch: &Arch| !is_published(section, &recipe, arch);
             if recipe.wanted_archs(&section.archs).iter().any(lacks) {
                 items.push(format!("{tree}/{}", recipe.name));
             }

@@ -1,5 +1,6 @@
 //! darcs, asked without its hooks, caches and patch indexes.
 
+use std::collections::HashMap;
 use std::path::Path;
 use std::process::Command;
 
@@ -7,6 +8,7 @@ use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 
+use super::ages::{FEW, Line, pass};
 use super::command::{limited, limited_output, output};
 use super::export::{self, FILE_LIMIT, Selection};
 use super::paths::clean;
@@ -122,12 +124,30 @@ fn clone(repository: &Path, revision: &Revision, into: &Path) -> Result<()> {
     output(command, &format!("read {revision} of {}", repository.display())).map(drop)
 }
 
-/// Returns when the last patch was made that touched `dir`; none if none did.
-pub(super) fn commit_time(repository: &Path, dir: &str) -> Result<Option<Timestamp>> {
-    let dir = format!("./{dir}");
-    let what = format!("find the last patch to {dir} in {}", repository.display());
-    let xml = log(repository, &["--max-count=1", &dir], &what)?;
-    Ok(attribute(&xml, "date").and_then(time_of))
+/// Returns when each of `dirs` was last changed by a patch.
+pub(super) fn commit_times(repository: &Path, dirs: &[String]) -> Result<HashMap<String, Timestamp>> {
+    let what = format!("find the last patches of {}", repository.display());
+    if dirs.len() > FEW {
+        let history = darcs(repository, &["log", "--xml-output", "--no-patch-index", "--summary"]);
+        return pass(history, dirs, &what, line);
+    }
+    let mut times = HashMap::new();
+    for dir in dirs {
+        let xml = log(repository, &["--max-count=1", &format!("./{dir}")], &what)?;
+        times.extend(attribute(&xml, "date").and_then(time_of).map(|time| (dir.clone(), time)));
+    }
+    Ok(times)
+}
+
+/// What an author writes in a name or comment might look like a path; it could make a directory look younger than
+/// it is, no more.
+fn line(text: &str) -> Option<Line<'_>> {
+    let text = text.trim_start();
+    if text.starts_with("<patch ") {
+        return attribute(text, "date").and_then(time_of).map(Line::Time);
+    }
+    let path = text.split('<').next().unwrap_or_default().trim_end();
+    Some(if path.is_empty() { Line::Other } else { Line::Path(path.strip_prefix("./").unwrap_or(path)) })
 }
 
 fn time_of(date: &str) -> Option<Timestamp> {

@@ -1,11 +1,13 @@
 //! git, asked with plumbing commands that run nothing a repository's configuration names.
 
+use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
 use jiff::Timestamp;
 
+use super::ages::{FEW, Line, pass};
 use super::command::{limited, output};
 use super::export::{self, FILE_LIMIT, Selection};
 use crate::base::{Error, Result};
@@ -147,16 +149,52 @@ fn empty_tree(repository: &Path, what: &str) -> Result<String> {
     Ok(String::from_utf8_lossy(&bytes).trim().to_owned())
 }
 
-/// Returns when the last commit before `revision` was made that touched `dir`; none if none did.
-pub(super) fn commit_time(repository: &Path, revision: &Revision, dir: &str) -> Result<Option<Timestamp>> {
-    let mut command = git(repository);
-    // Not `git log`, which would run gpg when the configuration says so.
-    command.args(["rev-list", "--max-count=1", "--timestamp", revision.as_str(), "--"]);
-    if !dir.is_empty() {
-        command.arg(dir);
+/// Returns when each of `dirs` was last changed up to `revision`.
+pub(super) fn commit_times(
+    repository: &Path,
+    revision: &Revision,
+    dirs: &[String],
+) -> Result<HashMap<String, Timestamp>> {
+    let what = format!("find the last commits of {}", repository.display());
+    if dirs.len() > FEW {
+        return pass(history(repository, revision), dirs, &what, line);
     }
-    let bytes = output(command, &format!("find the last commit to {dir} in {}", repository.display()))?;
-    let text = String::from_utf8_lossy(&bytes);
-    let seconds = text.split_whitespace().next().and_then(|word| word.parse().ok());
-    Ok(seconds.and_then(|seconds| Timestamp::from_second(seconds).ok()))
+    let mut times = HashMap::new();
+    for dir in dirs {
+        let mut command = git(repository);
+        command.args(["rev-list", "--max-count=1", "--timestamp", revision.as_str(), "--"]);
+        command.args(Some(dir).filter(|dir| !dir.is_empty()));
+        let text = String::from_utf8_lossy(&output(command, &what)?).into_owned();
+        let time = text.split_whitespace().next().and_then(seconds);
+        times.extend(time.map(|time| (dir.clone(), time)));
+    }
+    Ok(times)
+}
+
+/// As seen from the branch: what a merge brought counts from the merge on.
+fn history(repository: &Path, revision: &Revision) -> Command {
+    let mut command = git(repository);
+    // Otherwise the configuration could have it run gpg, or a program that shows differences.
+    command.args(["-c", "log.showSignature=false", "-c", "core.quotePath=false", "log", "--no-ext-diff"]);
+    command.args([
+        "--no-textconv",
+        "--no-renames",
+        "--first-parent",
+        "-m",
+        "--name-only",
+        "--format=%x00%ct",
+    ]);
+    command.arg(revision.as_str());
+    command
+}
+
+fn line(text: &str) -> Option<Line<'_>> {
+    match text.strip_prefix('\0') {
+        Some(time) => seconds(time).map(Line::Time),
+        None => Some(if text.is_empty() { Line::Other } else { Line::Path(text) }),
+    }
+}
+
+fn seconds(text: &str) -> Option<Timestamp> {
+    Timestamp::from_second(text.parse().ok()?).ok()
 }

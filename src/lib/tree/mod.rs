@@ -5,6 +5,7 @@
 //! sandbox without network, changing a repository. Invariant: one recipe, however evil, costs one [`Problem`], a
 //! bounded time, and nothing outside its sandbox.
 
+mod ages;
 mod command;
 mod darcs;
 mod export;

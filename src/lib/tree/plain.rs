@@ -1,5 +1,6 @@
 //! A tree without version control: a directory, whose revision is the hash of its recipes.
 
+use std::collections::HashMap;
 use std::path::Path;
 
 use jiff::Timestamp;
@@ -55,10 +56,13 @@ pub(super) fn export(section: &TreeSection, selection: &Selection<'_>, into: &Pa
     Ok(())
 }
 
-/// Returns the newest modification time of the files in `dir`, for want of commits; none without files.
-pub(super) fn commit_time(root: &Path, dir: &str) -> Result<Option<Timestamp>> {
-    let dir = root.join(dir);
-    let files = list(&dir).unwrap_or_default();
-    let times = files.iter().filter_map(|path| dir.join(path).symlink_metadata().ok()?.modified().ok());
-    Ok(times.max().and_then(|time| Timestamp::try_from(time).ok()))
+/// Returns the newest modification time of the files in each of `dirs`, for want of commits; none without files.
+pub(super) fn commit_times(root: &Path, dirs: &[String]) -> HashMap<String, Timestamp> {
+    let newest = |dir: &String| {
+        let place = root.join(dir);
+        let files = list(&place).unwrap_or_default();
+        let times = files.iter().filter_map(|path| place.join(path).symlink_metadata().ok()?.modified().ok());
+        Some((dir.clone(), Timestamp::try_from(times.max()?).ok()?))
+    };
+    dirs.iter().filter_map(newest).collect()
 }

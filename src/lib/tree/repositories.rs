@@ -158,13 +158,18 @@ fn the_age_of_a_recipe_is_that_of_its_last_commit() {
     both(|farm| {
         farm.commit("a", "1");
         let tip = farm.commit("b", "1");
-        let time = farm.repository().commit_time(&tip, "a").unwrap().unwrap();
+        // Few are asked for one by one, many in one pass; the answers are the same.
+        let few = ["a", "nope"].map(str::to_owned).to_vec();
+        let many: Vec<String> = few.iter().cloned().chain((0..20).map(|n| format!("nope{n}"))).collect();
+        let times = farm.repository().commit_times(&tip, &few).unwrap();
+        assert_eq!(times, farm.repository().commit_times(&tip, &many).unwrap());
+        let time = times["a"];
         let age = jiff::Timestamp::now().duration_since(time);
         match farm.section.scm {
             Scm::Git => assert_eq!(time.to_string(), "2026-11-20T10:00:00Z"),
             Scm::Darcs | Scm::None => assert!((0..60).contains(&age.as_secs()), "{time}"),
         }
-        assert_eq!(farm.repository().commit_time(&tip, "nope").unwrap(), None);
+        assert!(!times.contains_key("nope"));
     });
 }
 
@@ -206,7 +211,10 @@ fn a_repository_of_somebody_else_runs_nothing() {
     run(path, &["git", "config", "log.showSignature", "true"]);
     std::os::unix::fs::chown(path.join(".git"), Some(1234), Some(1234)).ok();
     assert_eq!(farm.version(&tip, "a"), "1");
-    farm.repository().commit_time(&tip, "a").unwrap().unwrap();
+    for count in [0, 20] {
+        let dirs: Vec<String> = (0..count).map(|n| format!("nope{n}")).chain(["a".to_owned()]).collect();
+        assert_eq!(farm.repository().commit_times(&tip, &dirs).unwrap().len(), 1);
+    }
     farm.repository().changed(None, &tip).unwrap();
     assert!(!mark.exists());
 }
@@ -230,7 +238,7 @@ fn a_plain_directory_has_the_revision_of_its_recipes() {
     assert_ne!(one, two);
     assert_eq!(farm.version(&two, "a"), "2");
     assert!(farm.repository().resolve(one.as_str()).is_err());
-    assert!(farm.repository().commit_time(&two, "a").unwrap().is_some());
+    assert!(farm.repository().commit_times(&two, &["a".to_owned()]).unwrap().contains_key("a"));
     let read = read_all(&farm.section, &farm.tree, &two, &farm.scratch()).unwrap();
     assert_eq!(read.len(), 1);
 }

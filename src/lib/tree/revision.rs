@@ -1,5 +1,6 @@
 //! A tree's repository on the master, whatever keeps it: its revisions and their files.
 
+use std::collections::HashMap;
 use std::path::Path;
 
 use jiff::Timestamp;
@@ -123,17 +124,18 @@ impl<'a> Repository<'a> {
         found.map_err(|error| self.named(error))
     }
 
-    /// Returns when the directory `dir` was last changed by a commit up to `revision` (darcs: by any patch; none:
-    /// the time of its newest file); none when it never was.
+    /// Returns when each of the directories `dirs` was last changed by a commit up to `revision` (darcs: by any
+    /// patch; none: the time of its newest file); those that never were are left out.
     ///
     /// # Errors
     /// As [`Repository::export`].
-    pub fn commit_time(&self, revision: &Revision, dir: &str) -> Result<Option<Timestamp>> {
-        let Some(dir) = clean(dir).or_else(|| dir.is_empty().then_some("")) else { return Ok(None) };
+    pub fn commit_times(&self, revision: &Revision, dirs: &[String]) -> Result<HashMap<String, Timestamp>> {
+        let plain = |dir: &&String| dir.is_empty() || clean(dir) == Some(dir);
+        let dirs: Vec<String> = dirs.iter().filter(plain).cloned().collect();
         let found = match self.section.scm {
-            Scm::Git => git::commit_time(self.path(), revision, dir),
-            Scm::Darcs => darcs::commit_time(self.path(), dir),
-            Scm::None => plain::commit_time(self.path(), dir),
+            Scm::Git => git::commit_times(self.path(), revision, &dirs),
+            Scm::Darcs => darcs::commit_times(self.path(), &dirs),
+            Scm::None => Ok(plain::commit_times(self.path(), &dirs)),
         };
         found.map_err(|error| self.named(error))
     }
