@@ -131,6 +131,10 @@ pub fn hand_in(dir: &Path, name: &str, bytes: &[u8]) -> Result<()> {
 /// # Errors
 /// `to` exists with other bytes (that is a bug or a hand-made copy), or a system call failed.
 pub fn shift(from: &Path, to: &Path) -> Result<Shift> {
+    if from == to {
+        // The kernel says EEXIST here too, and what "exists with the same bytes" is the only copy.
+        return if present(from)? { confirm(from).map(|()| Shift::Moved) } else { Ok(Shift::Gone) };
+    }
     let first = rename_free(from, to);
     let second = match first {
         // Either name may be what is missing: look again at the source before judging.
@@ -143,7 +147,8 @@ pub fn shift(from: &Path, to: &Path) -> Result<Shift> {
     match second {
         Ok(()) => {}
         Err(Errno::NOENT) => return Ok(Shift::Gone),
-        Err(Errno::EXIST) if same_bytes(from, to)? => remove(from)?,
+        // The name that stays is made durable before the other one goes.
+        Err(Errno::EXIST) if same_bytes(from, to)? => confirm(to).and_then(|()| remove(from))?,
         Err(Errno::EXIST) => return Err(taken(to)),
         Err(source) => return Err(Error::io("rename", from, source)),
     }
@@ -451,6 +456,16 @@ mod tests {
         put(&tmp, &from, b"two").unwrap();
         assert!(shift(&from, &to).is_err());
         assert_eq!((fs::read(&to).unwrap(), fs::read(&from).unwrap()), (b"one".to_vec(), b"two".to_vec()));
+    }
+
+    #[test]
+    fn a_file_moved_onto_itself_is_not_lost() {
+        let (_place, tmp, name) = spool();
+        put(&tmp, &name, b"one").unwrap();
+        assert_eq!(shift(&name, &name).unwrap(), Shift::Moved);
+        assert_eq!(fs::read(&name).unwrap(), b"one");
+        fs::remove_file(&name).unwrap();
+        assert_eq!(shift(&name, &name).unwrap(), Shift::Gone);
     }
 
     #[test]
