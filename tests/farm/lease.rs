@@ -74,6 +74,46 @@ fn a_report_repeated_after_a_lost_answer_is_accepted_once() {
 }
 
 #[test]
+fn trouble_reported_again_after_a_lost_answer_has_the_effect_of_one() {
+    let farm = Farm::new();
+    farm.push("gcc", "");
+    let claimed = farm.claim("b1");
+    let report = format!("syncpkg-report {} --outcome trouble", claimed.claim);
+    farm.ok(&report);
+    let rests = farm.files("new");
+    farm.ok(&report);
+    assert_eq!(farm.files("new"), rests, "in the same second");
+    farm.later(30).ok(&report);
+    assert_eq!(farm.files("new"), rests, "it rests no longer for it");
+    let built = format!("syncpkg-report {} --outcome built", claimed.claim);
+    farm.no(&built, 1, "refused: ");
+    assert_eq!(farm.files("new"), rests, "one report ends a claim");
+    farm.is_sound();
+}
+
+#[test]
+fn nobody_ends_a_ticket_that_he_did_not_claim() {
+    let farm = Farm::new();
+    let id = farm.push("gcc", "");
+    farm.no(&format!("syncpkg-report b2.{id}.0.abc --outcome failed"), 2, "is no claim");
+    farm.claim("b1");
+    farm.lose_leases();
+    farm.no(&format!("syncpkg-report b2.{id}.1.abc --outcome failed"), 1, "refused: ");
+    assert_eq!(farm.states("all"), ["gcc waiting"]);
+}
+
+#[test]
+fn late_trouble_of_a_lost_lease_is_refused_too() {
+    let farm = Farm::new();
+    farm.push("gcc", "");
+    let lost = farm.claim("b1");
+    farm.lose_leases();
+    farm.claim("b2");
+    farm.no(&format!("syncpkg-report {} --outcome trouble", lost.claim), 1, "b2 holds the ticket now");
+    assert_eq!(farm.files("late"), [format!("{}.1.trouble.toml", lost.id)]);
+}
+
+#[test]
 fn a_claim_repeated_with_its_instance_is_the_same_claim() {
     let farm = Farm::new();
     farm.push("gcc", "");

@@ -72,7 +72,8 @@ impl FromStr for Claim {
             epoch: epoch.parse().map_err(|_| wrong())?,
             instance: instance.parse().map_err(|_| wrong())?,
         };
-        if claim.to_string() == text { Ok(claim) } else { Err(wrong()) }
+        // The first claim makes epoch 1; a ticket at epoch 0 is nobody's to report on.
+        if claim.epoch > 0 && claim.to_string() == text { Ok(claim) } else { Err(wrong()) }
     }
 }
 

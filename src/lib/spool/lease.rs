@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
-use super::report::{blank, destination, file, owe, why_refused};
+use super::report::{LEASE, blank, destination, file, owe, why_refused};
 use super::{Claim, Entry, Report, Spool, Stand, builder, list, record};
 use crate::base::durable::{self, Shift};
 use crate::base::{Clock, Error, Result, lock};
@@ -156,7 +156,7 @@ fn take_back(
         return Ok(None);
     }
     let report = Report {
-        stage: Some("lease".to_owned()),
+        stage: Some(LEASE.to_owned()),
         reason: format!("{builder} was not heard of for a whole lease"),
         builder: Some(builder.clone()),
         started: Some(hold.since.0),
