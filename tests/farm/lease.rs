@@ -37,6 +37,20 @@ fn a_beat_gives_a_whole_lease_again() {
 }
 
 #[test]
+fn a_damaged_ticket_keeps_no_other_claim_from_coming_back() {
+    let farm = Farm::new();
+    for name in ["gcc", "make"] {
+        farm.later(1).push(name, "");
+        farm.claim("b1");
+    }
+    let damaged = farm.files("run").into_iter().find(|file| file.contains("gcc")).unwrap();
+    std::fs::write(farm.at("spool/run").join(damaged), "garbage").unwrap();
+    farm.lose_leases();
+    assert_eq!(farm.states(""), ["make waiting"]);
+    assert!(farm.files("bad").iter().any(|file| file.ends_with(".why")));
+}
+
+#[test]
 fn a_beat_after_the_lease_was_lost_says_stop() {
     let farm = Farm::new();
     farm.push("gcc", "");
