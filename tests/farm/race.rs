@@ -10,7 +10,7 @@ use syncpkg::spool::{Spool, queue, queue::Ask};
 
 use crate::stage::Farm;
 
-fn ask(n: usize) -> Ask {
+pub fn ask(n: usize) -> Ask {
     Ask {
         tree: "current".parse().unwrap(),
         item: format!("p{n}-1-1-x86_64").parse().unwrap(),
@@ -31,7 +31,7 @@ fn ask(n: usize) -> Ask {
 }
 
 /// Claims until nothing is left, ending every third as failed; returns what it got.
-fn drain(spool: &Spool, builder: &str) -> Vec<String> {
+pub fn drain(spool: &Spool, builder: &str) -> Vec<String> {
     let mut got = Vec::new();
     loop {
         let request = Request {
