@@ -37,6 +37,20 @@ fn a_beat_gives_a_whole_lease_again() {
 }
 
 #[test]
+fn a_damaged_ticket_keeps_no_other_claim_from_coming_back() {
+    let farm = Farm::new();
+    for name in ["gcc", "make"] {
+        farm.later(1).push(name, "");
+        farm.claim("b1");
+    }
+    let damaged = farm.files("run").into_iter().find(|file| file.contains("gcc")).unwrap();
+    std::fs::write(farm.at("spool/run").join(damaged), "garbage").unwrap();
+    farm.lose_leases();
+    assert_eq!(farm.states(""), ["make waiting"]);
+    assert!(farm.files("bad").iter().any(|file| file.ends_with(".why")));
+}
+
+#[test]
 fn a_beat_after_the_lease_was_lost_says_stop() {
     let farm = Farm::new();
     farm.push("gcc", "");
@@ -71,6 +85,46 @@ fn a_report_repeated_after_a_lost_answer_is_accepted_once() {
     );
     assert_eq!(farm.states("all"), ["gcc built"]);
     farm.is_sound();
+}
+
+#[test]
+fn trouble_reported_again_after_a_lost_answer_has_the_effect_of_one() {
+    let farm = Farm::new();
+    farm.push("gcc", "");
+    let claimed = farm.claim("b1");
+    let report = format!("syncpkg-report {} --outcome trouble", claimed.claim);
+    farm.ok(&report);
+    let rests = farm.files("new");
+    farm.ok(&report);
+    assert_eq!(farm.files("new"), rests, "in the same second");
+    farm.later(30).ok(&report);
+    assert_eq!(farm.files("new"), rests, "it rests no longer for it");
+    let built = format!("syncpkg-report {} --outcome built", claimed.claim);
+    farm.no(&built, 1, "refused: ");
+    assert_eq!(farm.files("new"), rests, "one report ends a claim");
+    farm.is_sound();
+}
+
+#[test]
+fn nobody_ends_a_ticket_that_he_did_not_claim() {
+    let farm = Farm::new();
+    let id = farm.push("gcc", "");
+    farm.no(&format!("syncpkg-report b2.{id}.0.abc --outcome failed"), 2, "is no claim");
+    farm.claim("b1");
+    farm.lose_leases();
+    farm.no(&format!("syncpkg-report b2.{id}.1.abc --outcome failed"), 1, "refused: ");
+    assert_eq!(farm.states("all"), ["gcc waiting"]);
+}
+
+#[test]
+fn late_trouble_of_a_lost_lease_is_refused_too() {
+    let farm = Farm::new();
+    farm.push("gcc", "");
+    let lost = farm.claim("b1");
+    farm.lose_leases();
+    farm.claim("b2");
+    farm.no(&format!("syncpkg-report {} --outcome trouble", lost.claim), 1, "b2 holds the ticket now");
+    assert_eq!(farm.files("late"), [format!("{}.1.trouble.toml", lost.id)]);
 }
 
 #[test]

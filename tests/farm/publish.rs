@@ -1,8 +1,10 @@
 //! Publishing: only what was built, is still wanted, and is what was reported.
 
 use std::fs;
+use std::io::Write as _;
+use std::process::Command;
 
-use crate::stage::Farm;
+use crate::stage::{Farm, program};
 
 const PACKAGE: &str = "packages/gcc-1-1-x86_64.pkg.tar.gz";
 
@@ -75,6 +77,37 @@ fn packages_changed_in_the_hold_are_not_published() {
     farm.ok("syncpkgd --once");
     assert!(!farm.at(PACKAGE).exists());
     assert!(farm.ok("syncpkg-why gcc").contains("is not what was reported"));
+}
+
+#[test]
+fn killed_while_it_empties_the_hold_it_misses_nothing_later() {
+    let farm = built("gcc");
+    let trace = "-e trace=unlink,unlinkat,rmdir -e inject=unlink,unlinkat,rmdir:signal=KILL:when=";
+    for nth in 1..20 {
+        let line = format!("-qq -o /dev/null {trace}{nth} {}", program("syncpkgd").display());
+        let mut killed = Command::new("strace");
+        killed.args(line.split(' ')).arg("--once").env("SYNCPKG_CONFIG", farm.at("syncpkg.toml"));
+        match killed.output() {
+            Ok(ran) if ran.status.success() => break,
+            Ok(_) => {}
+            Err(_) => return drop(writeln!(std::io::stderr(), "not tried: there is no strace")),
+        }
+    }
+    farm.ok("syncpkgd --once");
+    assert_eq!(fs::read_to_string(farm.at(PACKAGE)).unwrap(), "gcc");
+    assert!(farm.files("hold").is_empty());
+    assert_eq!(fs::read_dir(farm.at("spool/hold")).unwrap().count(), 0);
+}
+
+#[test]
+fn a_damaged_ticket_holds_up_no_other_package() {
+    let farm = built("gcc");
+    farm.later(1).push("make", "");
+    farm.built(&farm.claim("b1"), "make");
+    let damaged = farm.files("done").into_iter().find(|file| file.contains("gcc-1-1")).unwrap();
+    fs::write(farm.at("spool/done").join(damaged), "garbage").unwrap();
+    farm.run("syncpkgd --once");
+    assert!(farm.at("packages/make-1-1-x86_64.pkg.tar.gz").exists());
 }
 
 #[test]

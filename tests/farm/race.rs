@@ -10,7 +10,7 @@ use syncpkg::spool::{Spool, queue, queue::Ask};
 
 use crate::stage::Farm;
 
-fn ask(n: usize) -> Ask {
+pub fn ask(n: usize) -> Ask {
     Ask {
         tree: "current".parse().unwrap(),
         item: format!("p{n}-1-1-x86_64").parse().unwrap(),
@@ -31,7 +31,7 @@ fn ask(n: usize) -> Ask {
 }
 
 /// Claims until nothing is left, ending every third as failed; returns what it got.
-fn drain(spool: &Spool, builder: &str) -> Vec<String> {
+pub fn drain(spool: &Spool, builder: &str) -> Vec<String> {
     let mut got = Vec::new();
     loop {
         let request = Request {
@@ -92,4 +92,31 @@ fn the_same_asked_for_by_eight_at_once_is_one_ticket() {
     });
     assert_eq!(ids.len(), 1);
     farm.is_sound();
+}
+
+#[test]
+fn a_request_repeated_while_it_is_being_answered_claims_once() {
+    let farm = Farm::new();
+    let spool = Spool::open(&farm.at("spool")).unwrap();
+    let asks: Vec<Ask> = (0..200).map(ask).collect();
+    queue::enqueue(&spool, &asks, &Clock::system(), std::time::Duration::ZERO).unwrap();
+    for round in 0..20 {
+        let request = Request {
+            builder: "b1".parse().unwrap(),
+            instance: format!("i{round}").parse().unwrap(),
+            archs: vec!["x86_64".parse().unwrap()],
+            count: 1,
+        };
+        let start = std::sync::Barrier::new(4);
+        let got: BTreeSet<String> = std::thread::scope(|scope| {
+            let one = || {
+                start.wait();
+                claim::take(&spool, &request, &Clock::system()).unwrap()[0].claim.to_string()
+            };
+            let repeats: Vec<_> = (0..4).map(|_| scope.spawn(one)).collect();
+            repeats.into_iter().map(|repeat| repeat.join().unwrap()).collect()
+        });
+        assert_eq!(got.len(), 1, "{got:?}");
+    }
+    assert_eq!(farm.files("run").len(), 20);
 }

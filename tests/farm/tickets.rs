@@ -166,3 +166,28 @@ fn names_that_ls_prints_are_taken_by_enqueue() {
     assert!(farm.ok(&pipe).ends_with("gcc-1-1-x86_64\n"));
     assert_eq!(farm.ok("syncpkg-ls failed --builder b1 --names"), "");
 }
+
+#[test]
+fn what_is_asked_for_later_is_newer_whatever_the_clock_says() {
+    let farm = Farm::new();
+    let first = farm.push("gcc", "");
+    let claimed = farm.claim("b1");
+    let second = farm.later(-3600).push("gcc", "# changed");
+    assert!(second > first, "{second} {first}");
+    farm.built(&claimed, "first");
+    farm.built(&farm.claim("b1"), "second");
+    farm.ok("syncpkgd --once");
+    let published = std::fs::read_to_string(farm.at("packages/gcc-1-1-x86_64.pkg.tar.gz")).unwrap();
+    assert_eq!(published, "second");
+}
+
+#[test]
+fn a_name_too_long_for_a_file_keeps_no_other_ticket_from_being_made() {
+    let farm = Farm::new();
+    let (long, version) = ("n".repeat(128), "1".repeat(64));
+    farm.commit(&long, &format!("pkgver={version}\npkgrel={}", "2".repeat(30)));
+    farm.commit("gcc", "");
+    let ran = farm.run(&format!("syncpkg-enqueue {long}/PKGBUILD gcc/PKGBUILD"));
+    assert!(ran.err.contains("is too long for a file name"), "{ran:?}");
+    assert_eq!(farm.states(""), ["gcc waiting"]);
+}

@@ -51,10 +51,10 @@ pub fn put(tmp: &Path, target: &Path, bytes: &[u8]) -> Result<Put> {
 /// As [`put`], and when `source` cannot be read.
 pub fn put_from<S: Read + Seek>(tmp: &Path, target: &Path, source: &mut S) -> Result<Put> {
     let (path, mut file) = create(tmp, target)?;
-    let written = copy(source, &mut file, &path)
+    let written = copy(source, &mut file, target)
         // Data before name: after a power cut a name must never lead to missing bytes. A failed fsync is
         // final for this descriptor (the kernel may have dropped the pages), so the file is given up.
-        .and_then(|()| file.sync_all().map_err(|source| Error::io("fsync", &path, source)));
+        .and_then(|()| file.sync_all().map_err(|source| Error::io("fsync", target, source)));
     let named = written.and_then(|()| name(&path, target));
     match named {
         Ok(true) => sync_dir(parent(target)).map(|()| Put::Made),
@@ -84,7 +84,7 @@ pub fn put_all(tmp: &Path, files: &[(PathBuf, Vec<u8>)]) -> Result<()> {
     for (target, bytes) in files {
         let (path, mut file) = create(tmp, target)?;
         made.push((path.clone(), target));
-        file.write_all(bytes).map_err(|source| Error::io("write", &path, source))?;
+        file.write_all(bytes).map_err(|source| Error::io("write", target, source))?;
     }
     // One flush of the file system instead of an fsync for each file; same promise, see `put_from`.
     sync_fs(tmp)?;
@@ -131,6 +131,10 @@ pub fn hand_in(dir: &Path, name: &str, bytes: &[u8]) -> Result<()> {
 /// # Errors
 /// `to` exists with other bytes (that is a bug or a hand-made copy), or a system call failed.
 pub fn shift(from: &Path, to: &Path) -> Result<Shift> {
+    if from == to {
+        // The kernel says EEXIST here too, and what "exists with the same bytes" is the only copy.
+        return if present(from)? { confirm(from).map(|()| Shift::Moved) } else { Ok(Shift::Gone) };
+    }
     let first = rename_free(from, to);
     let second = match first {
         // Either name may be what is missing: look again at the source before judging.
@@ -143,7 +147,8 @@ pub fn shift(from: &Path, to: &Path) -> Result<Shift> {
     match second {
         Ok(()) => {}
         Err(Errno::NOENT) => return Ok(Shift::Gone),
-        Err(Errno::EXIST) if same_bytes(from, to)? => remove(from)?,
+        // The name that stays is made durable before the other one goes.
+        Err(Errno::EXIST) if same_bytes(from, to)? => confirm(to).and_then(|()| remove(from))?,
         Err(Errno::EXIST) => return Err(taken(to)),
         Err(source) => return Err(Error::io("rename", from, source)),
     }
@@ -167,10 +172,10 @@ pub fn replace(path: &Path, bytes: &[u8]) -> Result<bool> {
     }
     make_dir(parent(path))?;
     let (temporary, mut file) = create(parent(path), path)?;
-    let done =
-        file.write_all(bytes).map_err(|source| Error::io("write", &temporary, source)).and_then(|()| {
-            fs::rename(&temporary, path).map_err(|source| Error::io("rename", &temporary, source))
-        });
+    let done = file
+        .write_all(bytes)
+        .map_err(|source| Error::io("write", path, source))
+        .and_then(|()| fs::rename(&temporary, path).map_err(|source| Error::io("rename", path, source)));
     if done.is_err() {
         discard(&temporary);
     }
@@ -323,13 +328,20 @@ pub fn random_word(length: usize) -> String {
         .collect()
 }
 
+/// Makes the temporary file of `target`. Errors name the target: a person knows it, and the same failure says the
+/// same each time.
 fn create(dir: &Path, target: &Path) -> Result<(PathBuf, File)> {
     let last = target.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    let short: String = last.chars().take(200).collect();
+    let short: String = last.chars().filter(char::is_ascii).take(200).collect();
     let path = dir.join(format!(".{short}.{}", random_word(8)));
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let file = rustix::fs::open(&path, flags, Mode::from_raw_mode(0o644))
-        .map_err(|source| Error::io("create", &path, source))?;
+    let open = || rustix::fs::open(&path, flags, Mode::from_raw_mode(0o644));
+    let opened = match open() {
+        // `tmp/` was tidied away by somebody.
+        Err(Errno::NOENT) => make_dir(dir).map(|()| open())?,
+        other => other,
+    };
+    let file = opened.map_err(|source| Error::io("create", target, source))?;
     Ok((path, File::from(file)))
 }
 
@@ -451,6 +463,25 @@ mod tests {
         put(&tmp, &from, b"two").unwrap();
         assert!(shift(&from, &to).is_err());
         assert_eq!((fs::read(&to).unwrap(), fs::read(&from).unwrap()), (b"one".to_vec(), b"two".to_vec()));
+    }
+
+    #[test]
+    fn the_same_failure_says_the_same_each_time() {
+        let (place, _, target) = spool();
+        fs::write(place.path().join("file"), "").unwrap();
+        let fail = || put(&place.path().join("file"), &target, b"one").unwrap_err().to_string();
+        assert_eq!(fail(), fail());
+        assert_eq!(fail(), format!("cannot create {}: Not a directory", target.display()));
+    }
+
+    #[test]
+    fn a_file_moved_onto_itself_is_not_lost() {
+        let (_place, tmp, name) = spool();
+        put(&tmp, &name, b"one").unwrap();
+        assert_eq!(shift(&name, &name).unwrap(), Shift::Moved);
+        assert_eq!(fs::read(&name).unwrap(), b"one");
+        fs::remove_file(&name).unwrap();
+        assert_eq!(shift(&name, &name).unwrap(), Shift::Gone);
     }
 
     #[test]

@@ -59,10 +59,15 @@ fn take(path: &Path, patience: Duration, attempt: fn(&File) -> std::io::Result<(
 }
 
 fn open(path: &Path) -> Result<File> {
-    let opened = if path.is_dir() {
-        File::open(path)
-    } else {
-        OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)
+    let open_file = || OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path);
+    let opened = if path.is_dir() { File::open(path) } else { open_file() };
+    let opened = match (opened, path.parent()) {
+        // `lock/` was tidied away by somebody.
+        (Err(source), Some(parent)) if source.kind() == std::io::ErrorKind::NotFound => {
+            super::durable::make_dir(parent)?;
+            open_file()
+        }
+        (opened, _) => opened,
     };
     opened.map_err(|source| Error::io("open", path, source))
 }

@@ -33,6 +33,15 @@ impl Id {
         ids.into_iter().collect()
     }
 
+    /// Returns itself, or a new one that sorts after `last`.
+    pub fn after(self, last: Option<&Self>) -> Self {
+        let step = jiff::SignedDuration::from_millis(1);
+        match last.filter(|last| **last >= self).map(|last| last.time().checked_add(step)) {
+            Some(Ok(time)) => Self::new(time),
+            Some(Err(_)) | None => self,
+        }
+    }
+
     /// Returns the ID as text.
     pub fn as_str(&self) -> &str {
         &self.0

@@ -80,17 +80,22 @@ pub fn abort(spool: &Spool, text: &str, by: &str, reason: &str, clock: &Clock) -
     let mut finished = None;
     // A ticket may be claimed, or come back, between our look and our move.
     for _ in 0..3 {
+        let mut slipped = false;
         for entry in meant(spool, text)? {
             match entry.name.stand {
                 Stand::Done(outcome) => finished = Some((entry, outcome)),
-                Stand::Waiting(_) | Stand::Building(_) => {
-                    ended.extend(end(spool, &entry, by, reason, clock)?)
-                }
+                Stand::Waiting(_) | Stand::Building(_) => match end(spool, &entry, by, reason, clock)? {
+                    Some(entry) => ended.push(entry),
+                    None => slipped = true,
+                },
             }
         }
-        if !ended.is_empty() {
+        if !ended.is_empty() && !slipped {
             return Ok(ended);
         }
+    }
+    if !ended.is_empty() {
+        return Ok(ended);
     }
     let shown = crate::base::output::inert(text);
     Err(match finished {

@@ -7,14 +7,18 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::place::DIRECTORIES;
+use super::place::{DIRECTORIES, make};
 use super::{Entry, Report, Spool, Stand, TicketName, list, queue, report};
 use crate::base::durable::{self, Shift};
-use crate::base::{Clock, Error, Result, lock, output};
+use crate::base::error::Kind;
+use crate::base::{Clock, Result, lock, output};
 use crate::names::{Arch, Builder, Id, Name, Tree};
 
 /// How long a file may lie in `tmp` before whoever made it is dead for certain.
 const STALE: Duration = Duration::from_secs(24 * 3600);
+
+/// The longest name that is kept in `bad/`, bytes.
+const LONGEST: usize = 240;
 
 /// Something that is not as it must be.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -43,6 +47,8 @@ impl std::fmt::Display for Problem {
 /// A failing system call.
 pub fn quarantine(spool: &Spool, path: &Path, why: &str) -> Result<()> {
     let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    // With room for what is added here to a name as long as names can be.
+    let name: String = name.char_indices().take_while(|(at, _)| *at < LONGEST).map(|(_, c)| c).collect();
     let mut target = spool.at("bad").join(&name);
     while target.symlink_metadata().is_ok() {
         target = spool.at("bad").join(format!("{name}.{}", durable::random_word(4)));
@@ -62,11 +68,17 @@ pub fn quarantine(spool: &Spool, path: &Path, why: &str) -> Result<()> {
 /// # Errors
 /// A directory that cannot be read, a repair that fails.
 pub fn check(spool: &Spool, repair: bool, clock: &Clock) -> Result<Vec<Problem>> {
-    let _lock = if repair { Some(spool.lock_queue(lock::PATIENCE)?) } else { None };
     let mut look = Look { spool, repair, clock, problems: Vec::new() };
     look.whole()?;
+    let _lock = if repair { Some(spool.lock_queue(lock::PATIENCE)?) } else { None };
     look.foreign()?;
-    let entries = look.complete()?;
+    let mut entries = look.complete()?;
+    if !repair {
+        // Whoever is changing the queue now has finished after this (one who may not lock only looks).
+        drop(spool.lock_queue(lock::PATIENCE));
+    }
+    // What moved on meanwhile was listed twice, or is being superseded.
+    entries.retain(|entry| entry.path.symlink_metadata().is_ok());
     look.conserved(&entries)?;
     look.superseded(&entries)?;
     look.ended(&entries);
@@ -104,10 +116,10 @@ impl Look<'_> {
     /// Every directory is there, and belongs to the spool's owner.
     fn whole(&mut self) -> Result<()> {
         for name in DIRECTORIES {
-            let path = self.spool.at(name);
+            let (path, root) = (self.spool.at(name), self.spool.root());
             if !path.is_dir() {
                 self.found(&path, "the directory is missing", || {
-                    durable::make_dir(&path).map(|()| "made".to_owned())
+                    make(root, name).map(|()| "made".to_owned())
                 })?;
             }
         }
@@ -120,6 +132,24 @@ impl Look<'_> {
         for name in list::names(&root)? {
             if !DIRECTORIES.contains(&name.as_str()) && !["format", "pause"].contains(&name.as_str()) {
                 self.bad(&root.join(name), "is not a part of a spool")?;
+            }
+        }
+        self.strays::<Arch>("new")?;
+        self.strays::<Builder>("run")?;
+        self.strays::<Tree>("done")?;
+        for tree in list::directories::<Tree>(&self.spool.at("done"))? {
+            self.strays::<Name>(&format!("done/{tree}"))?;
+        }
+        Ok(())
+    }
+
+    /// A ticket moved by hand one directory too high is in no place at all.
+    fn strays<T: std::str::FromStr>(&mut self, place: &str) -> Result<()> {
+        let directory = self.spool.at(place);
+        for name in list::names(&directory)? {
+            let path = directory.join(&name);
+            if name.parse::<T>().is_err() || !path.is_dir() {
+                self.bad(&path, "lies where no program looks")?;
             }
         }
         Ok(())
@@ -152,6 +182,7 @@ impl Look<'_> {
             Ok(_) => self.bad(&entry.path, "its name and its content disagree")?,
             // Moved on between the listing and the look.
             Err(_) if !entry.path.exists() => {}
+            Err(error) if error.kind == Kind::Again => return Err(error),
             Err(error) => self.bad(&entry.path, &error.to_string())?,
         }
         Ok(false)
@@ -307,8 +338,7 @@ fn stale(spool: &Spool) -> Result<Vec<(PathBuf, &'static str)>> {
         let age = fs::symlink_metadata(path).and_then(|meta| meta.modified()).map(|time| time.elapsed());
         matches!(age, Ok(Ok(age)) if age > STALE)
     };
-    for entry in fs::read_dir(spool.tmp()).map_err(|source| Error::io("read", spool.tmp(), source))?.flatten()
-    {
+    for entry in fs::read_dir(spool.tmp()).into_iter().flatten().flatten() {
         if old(&entry.path()) {
             found.push((entry.path(), "was left by a program that died"));
         }

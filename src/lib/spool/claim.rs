@@ -13,7 +13,7 @@ use super::{Entry, Hold, Spool, Stamp, Stand, Ticket, TicketName, builder, list,
 use crate::base::durable::{self, Shift};
 use crate::base::error::Kind;
 use crate::base::watch::Watch;
-use crate::base::{Clock, Error, Result};
+use crate::base::{Clock, Error, Result, lock};
 use crate::names::{Arch, Builder, Id, Instance, Outcome, Revision, State};
 
 /// How many waiting tickets one request looks at before it says "nothing".
@@ -72,7 +72,8 @@ impl FromStr for Claim {
             epoch: epoch.parse().map_err(|_| wrong())?,
             instance: instance.parse().map_err(|_| wrong())?,
         };
-        if claim.to_string() == text { Ok(claim) } else { Err(wrong()) }
+        // The first claim makes epoch 1; a ticket at epoch 0 is nobody's to report on.
+        if claim.epoch > 0 && claim.to_string() == text { Ok(claim) } else { Err(wrong()) }
     }
 }
 
@@ -200,6 +201,9 @@ pub fn text(rows: &[Row], tables: bool) -> Result<String> {
 /// `No` when there is nothing it may have, saying why; or a failing system call.
 pub fn take(spool: &Spool, request: &Request, clock: &Clock) -> Result<Vec<Claimed>> {
     builder::seen(spool, &request.builder, &request.archs, clock)?;
+    // A request repeated while the first is still being answered must find what that one took.
+    durable::make_dir(&spool.run_dir(&request.builder))?;
+    let _one_at_a_time = lock::exclusive(&spool.run_dir(&request.builder), lock::PATIENCE)?;
     let again = repeated(spool, request)?;
     if !again.is_empty() {
         return Ok(again);

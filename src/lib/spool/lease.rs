@@ -11,9 +11,11 @@ use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
-use super::report::{blank, destination, file, owe, why_refused};
+use super::check::quarantine;
+use super::report::{LEASE, blank, destination, file, owe, why_refused};
 use super::{Claim, Entry, Report, Spool, Stand, builder, list, record};
 use crate::base::durable::{self, Shift};
+use crate::base::error::Kind;
 use crate::base::{Clock, Error, Result, lock};
 use crate::config::{LimitSection, TroubleSection};
 use crate::names::Outcome;
@@ -155,12 +157,18 @@ fn take_back(
     if mtime(&entry.path).as_ref() != seen {
         return Ok(None);
     }
+    let ticket = match entry.ticket() {
+        Ok(ticket) => ticket,
+        Err(error) if error.kind == Kind::Again => return Err(error),
+        // Moved on, or damaged: neither may keep those behind it from coming back.
+        Err(error) => return quarantine(spool, &entry.path, &error.to_string()).map(|()| None),
+    };
     let report = Report {
-        stage: Some("lease".to_owned()),
+        stage: Some(LEASE.to_owned()),
         reason: format!("{builder} was not heard of for a whole lease"),
         builder: Some(builder.clone()),
         started: Some(hold.since.0),
-        ..blank(&entry.ticket()?, entry.name.epoch, Outcome::Trouble, clock.now())
+        ..blank(&ticket, entry.name.epoch, Outcome::Trouble, clock.now())
     };
     let ended = entry.name.epoch >= trouble.claims;
     let name = if ended {

@@ -56,13 +56,7 @@ impl Spool {
         }
         refuse_foreign(root)?;
         durable::make_dir(root)?;
-        for directory in DIRECTORIES {
-            durable::make_dir(&root.join(directory))?;
-        }
-        // Others may put a request here, but neither list it nor touch what is not theirs (protocol.md).
-        let drop = root.join("drop");
-        fs::set_permissions(&drop, fs::Permissions::from_mode(0o1730))
-            .map_err(|source| Error::io("set the mode of", &drop, source))?;
+        DIRECTORIES.iter().try_for_each(|name| make(root, name))?;
         // Last: a spool is one when everything else is there.
         match durable::put(&root.join("tmp"), &root.join("format"), FORMAT.as_bytes())? {
             durable::Put::Made | durable::Put::Same => Self::open(root),
@@ -174,6 +168,18 @@ impl Spool {
     pub fn lock_queue(&self, patience: std::time::Duration) -> Result<lock::Lock> {
         lock::exclusive(&self.at("lock").join("queue"), patience)
     }
+}
+
+/// Makes one directory of a spool, with the mode it needs.
+pub(super) fn make(root: &Path, name: &str) -> Result<()> {
+    let path = root.join(name);
+    durable::make_dir(&path)?;
+    if name != "drop" {
+        return Ok(());
+    }
+    // Others may put a request here, but neither list it nor touch what is not theirs (protocol.md).
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o1730))
+        .map_err(|source| Error::io("set the mode of", &path, source))
 }
 
 /// A directory with foreign things in it is never made a spool; the remains of an interrupted init may.

@@ -132,7 +132,9 @@ pub fn enqueue(spool: &Spool, asks: &[Ask], clock: &Clock, patience: Duration) -
     let mut answers = Vec::with_capacity(asks.len());
     for ask in asks {
         let Some(id) = ids.next() else { break };
-        let known = known(spool, &unfinished, ask)?;
+        let known = known_of(spool, &unfinished, ask)?;
+        // Newer means asked for later, also when the clock was set back or has not ticked.
+        let id = id.after(known.iter().map(|known| &known.entry.name.id).max());
         let answer = match decide(&known, ask) {
             Decision::Refuse(why) => Answer::Refused(why),
             Decision::Keep(id, priority) => work.keep(spool, &known, &id, priority, &mut unfinished)?,
@@ -147,19 +149,33 @@ pub fn enqueue(spool: &Spool, asks: &[Ask], clock: &Clock, patience: Duration) -
 }
 
 /// Looked for in `new`, `run` and `done`, in that order: a ticket moves only forward while the lock is held.
-fn known(spool: &Spool, unfinished: &[Entry], ask: &Ask) -> Result<Vec<Known>> {
+fn known_of(spool: &Spool, unfinished: &[Entry], ask: &Ask) -> Result<Vec<Known>> {
     let package = |entry: &&Entry| {
         entry.name.item.name == ask.item.name
             && entry.name.tree == ask.tree
             && entry.name.item.arch == ask.item.arch
     };
     let done = list::done_of(spool, &ask.tree, &ask.item.name)?;
-    let with_revision = |entry: &Entry| {
-        let same_version = entry.name.item == ask.item;
-        let revision = || entry.ticket().ok().map(|ticket| ticket.revision);
-        Known { entry: entry.clone(), revision: if same_version && ask.exact { revision() } else { None } }
-    };
-    Ok(unfinished.iter().filter(package).chain(done.iter().filter(package)).map(with_revision).collect())
+    let known = unfinished.iter().filter(package).chain(done.iter().filter(package));
+    known.map(|entry| with_revision(spool, entry, ask)).collect()
+}
+
+/// A ticket that moved on since it was listed is followed, lest it pass for one of another revision.
+fn with_revision(spool: &Spool, entry: &Entry, ask: &Ask) -> Result<Known> {
+    let mut entry = entry.clone();
+    if entry.name.item != ask.item || !ask.exact {
+        return Ok(Known { entry, revision: None });
+    }
+    loop {
+        match entry.ticket() {
+            Err(_) if !entry.path.exists() => {}
+            read => return Ok(Known { entry, revision: read.ok().map(|ticket| ticket.revision) }),
+        }
+        match list::find(spool, &entry.name.id)? {
+            Some(moved) => entry = moved,
+            None => return Ok(Known { entry, revision: None }),
+        }
+    }
 }
 
 /// What a batch has decided to do: all tickets are put with one flush, then older ones make way.
@@ -220,7 +236,9 @@ impl Work {
             epoch: 0,
             stand,
         };
-        name.check_length()?;
+        if let Err(error) = name.check_length() {
+            return Ok(Answer::Refused(error.to_string()));
+        }
         let path = spool.waiting(&name);
         self.puts.push((path.clone(), ticket.text()?.into_bytes()));
         for older in known.iter().filter(|known| known.entry.state() == State::Waiting) {
@@ -344,6 +362,22 @@ mod tests {
         let by_name = Ask { exact: false, ..ask() };
         assert!(kept(&decide(&[known("e0", "bbbb")], &by_name)));
         assert!(matches!(decide(&[known("e1,failed", "bbbb")], &by_name), Decision::Refuse(_)));
+    }
+
+    #[test]
+    fn a_ticket_that_is_claimed_just_now_is_no_other() {
+        let place = tempfile::tempdir().unwrap();
+        let spool = Spool::create(&place.path().join("spool")).unwrap();
+        enqueue(&spool, &[ask()], &Clock::system(), Duration::ZERO).unwrap();
+        let listed = list::waiting(&spool).unwrap();
+        let request = super::super::claim::Request {
+            builder: "b1".parse().unwrap(),
+            instance: "x".parse().unwrap(),
+            archs: vec!["x86_64".parse().unwrap()],
+            count: 1,
+        };
+        super::super::claim::take(&spool, &request, &Clock::system()).unwrap();
+        assert!(kept(&decide(&known_of(&spool, &listed, &ask()).unwrap(), &ask())));
     }
 
     #[test]

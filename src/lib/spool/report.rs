@@ -14,6 +14,9 @@ use crate::base::{Clock, Error, Result, lock};
 use crate::config::TroubleSection;
 use crate::names::{Arch, Builder, Id, Item, Name, Outcome, Release, Revision, Tree, Version};
 
+/// The stage of a try that ended with its lease.
+pub(super) const LEASE: &str = "lease";
+
 /// A file that a build left behind.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Product {
@@ -137,7 +140,11 @@ pub fn end(
 ) -> Result<()> {
     check(ending)?;
     let Some(entry) = standing(spool, claim)? else { return settle(spool, claim, ending, clock) };
-    let report = draft(&entry, claim, ending, clock)?;
+    let report = match draft(&entry, claim, ending, clock) {
+        // Aborted or taken back between the look and the reading.
+        Err(_) if !entry.path.exists() => return settle(spool, claim, ending, clock),
+        other => other?,
+    };
     if let Some(log) = &ending.log {
         keep_log(spool, &spool.log(&claim.id, claim.epoch), log)?;
     }
@@ -171,8 +178,20 @@ fn standing(spool: &Spool, claim: &Claim) -> Result<Option<Entry>> {
     if let Some(entry) = claim.entry(spool)? {
         return Ok(Some(entry));
     }
-    let again = |entry: &Entry| entry.name.id == claim.id && entry.name.epoch == claim.epoch;
+    // A ticket that rests has been reported on already, one that came back with its lease has not.
+    let again = |entry: &Entry| {
+        entry.name.id == claim.id
+            && entry.name.epoch == claim.epoch
+            && entry.name.stand == Stand::Waiting(None)
+            && !held_by_another(spool, claim)
+    };
     Ok(list::waiting(spool)?.into_iter().find(again))
+}
+
+/// The name of a waiting ticket does not say any more who had it; the report on its lost lease does.
+fn held_by_another(spool: &Spool, claim: &Claim) -> bool {
+    Report::read(&spool.report(&claim.id, claim.epoch, Outcome::Trouble))
+        .is_ok_and(|report| report.builder.is_some_and(|builder| builder != claim.builder))
 }
 
 /// Moves the ticket to its end or back to the queue. What returns to `new` does so under the queue's lock, so
@@ -211,15 +230,15 @@ fn settle(spool: &Spool, claim: &Claim, ending: &Ending, clock: &Clock) -> Resul
     let Some(entry) = found else {
         return Err(Error::no(format!("refused: there is no ticket {}", claim.id)));
     };
-    let reported = spool.report(&claim.id, claim.epoch, ending.outcome);
-    let (ended, same_epoch) = match &entry.name.stand {
-        Stand::Done(outcome) => (Some(*outcome), entry.name.epoch == claim.epoch),
-        Stand::Waiting(_) | Stand::Building(_) => (None, entry.name.epoch == claim.epoch),
-    };
-    let accepted_before = match ended {
-        Some(outcome) => same_epoch && outcome == ending.outcome,
-        // Trouble already filed at this or an earlier claim: the ticket went back for it.
-        None => ending.outcome == Outcome::Trouble && reported.exists(),
+    let same_epoch = entry.name.epoch == claim.epoch;
+    let accepted_before = match &entry.name.stand {
+        Stand::Done(outcome) => same_epoch && *outcome == ending.outcome,
+        // It rests because of this very report.
+        Stand::Waiting(Some(_)) if same_epoch => ending.outcome == Outcome::Trouble,
+        // Trouble filed at an earlier claim: the ticket went back for it.
+        Stand::Waiting(_) | Stand::Building(_) => {
+            ending.outcome == Outcome::Trouble && reported_trouble(spool, claim)
+        }
     };
     if accepted_before {
         durable::confirm(&entry.path)?;
@@ -229,10 +248,18 @@ fn settle(spool: &Spool, claim: &Claim, ending: &Ending, clock: &Clock) -> Resul
     Err(Error::no(format!("refused: {}", why_refused(spool, &entry))))
 }
 
+/// A lost lease is filed as trouble too, but not by the builder.
+fn reported_trouble(spool: &Spool, claim: &Claim) -> bool {
+    Report::read(&spool.report(&claim.id, claim.epoch, Outcome::Trouble)).is_ok_and(|report| {
+        report.stage.as_deref() != Some(LEASE) && report.builder.as_ref() == Some(&claim.builder)
+    })
+}
+
 /// Says why a claim does not hold any more, for its builder.
 pub(super) fn why_refused(spool: &Spool, entry: &Entry) -> String {
     match &entry.name.stand {
-        Stand::Waiting(_) => "the lease was lost, the ticket waits again".to_owned(),
+        Stand::Waiting(None) => "the lease was lost, the ticket waits again".to_owned(),
+        Stand::Waiting(Some(_)) => "trouble was reported, the ticket rests".to_owned(),
         Stand::Building(_) => match &entry.builder {
             Some(builder) => format!("the lease was lost, {builder} holds the ticket now"),
             None => "the lease was lost".to_owned(),

@@ -1,0 +1,95 @@
+//! syncpkg-check: finds what is wrong, mends it, and takes nothing for wrong that only moves.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
+use syncpkg::base::Clock;
+use syncpkg::spool::{Spool, check};
+
+use crate::stage::{Farm, until};
+
+#[test]
+fn what_moves_while_it_is_looked_at_is_no_problem() {
+    let farm = Farm::new();
+    let spool = Spool::open(&farm.at("spool")).unwrap();
+    let asks: Vec<_> = (0..300).map(crate::race::ask).collect();
+    let patience = std::time::Duration::from_secs(30);
+    std::thread::scope(|scope| {
+        let enqueuing = scope.spawn(|| {
+            for n in 0..30 {
+                let revision: syncpkg::names::Revision = format!("abc{n:04}").parse().unwrap();
+                let later = asks
+                    .iter()
+                    .map(|ask| syncpkg::spool::queue::Ask { revision: revision.clone(), ..ask.clone() });
+                let some: Vec<_> = later.skip(n % 7).step_by(7).collect();
+                syncpkg::spool::queue::enqueue(&spool, &some, &Clock::system(), patience).unwrap();
+                crate::race::drain(&spool, "b1");
+            }
+        });
+        while !enqueuing.is_finished() {
+            assert_eq!(check::check(&spool, false, &Clock::system()).unwrap(), []);
+        }
+        enqueuing.join().unwrap();
+    });
+    assert!(farm.files("bad").is_empty());
+}
+
+#[test]
+fn a_directory_that_was_removed_is_named_and_made_again() {
+    let farm = Farm::new();
+    farm.commit("gcc", "");
+    for name in syncpkg::spool::DIRECTORIES {
+        fs::remove_dir_all(farm.at("spool").join(name)).unwrap();
+        let ran = farm.run("syncpkg-check");
+        assert_eq!((ran.status, ran.err.as_str()), (1, ""), "{name}: {ran:?}");
+        assert!(ran.out.contains(&format!("{name}: the directory is missing")), "{ran:?}");
+        let _ = fs::remove_dir_all(farm.at("spool").join(name));
+        farm.ok("syncpkg-check --repair");
+        farm.is_sound();
+    }
+    let mode = fs::metadata(farm.at("spool/drop")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o7777, 0o1730, "who may ask may ask again");
+}
+
+#[test]
+fn the_farm_goes_on_without_what_can_be_made_again() {
+    let farm = Farm::new();
+    for name in ["tmp", "lock", "cache", "log", "report", "live", "hold"] {
+        fs::remove_dir_all(farm.at("spool").join(name)).unwrap();
+    }
+    farm.push("gcc", "");
+    farm.built(&farm.claim("b1"), "gcc");
+    farm.ok("syncpkgd --once");
+    assert!(farm.at("packages/gcc-1-1-x86_64.pkg.tar.gz").exists());
+}
+
+#[test]
+fn a_ticket_that_lies_where_no_program_looks_is_said() {
+    let farm = Farm::new();
+    farm.push("gcc", "");
+    let name = farm.files("new")[0].clone();
+    let base = name.rsplit('/').next().unwrap();
+    fs::rename(farm.at("spool/new").join(&name), farm.at("spool/new").join(base)).unwrap();
+    let ran = farm.run("syncpkg-check");
+    assert_eq!((ran.status, ran.out), (1, format!("new/{base}: lies where no program looks\n")));
+    farm.ok("syncpkg-check --repair");
+    assert_eq!(farm.files("bad").len(), 2);
+}
+
+#[test]
+fn what_cannot_be_published_gives_the_daemon_no_more_to_do() {
+    let farm = Farm::new();
+    farm.push("gcc", "");
+    farm.built(&farm.claim("b1"), "gcc");
+    fs::write(farm.at("packages"), "in the way").unwrap();
+    let mut daemon = farm.start("syncpkgd");
+    until("a first round", 20, || farm.at("spool/cache/round").exists());
+    std::thread::sleep(std::time::Duration::from_secs(2));
+    let round = || fs::read_to_string(farm.at("spool/cache/round")).unwrap();
+    let before = round();
+    std::thread::sleep(std::time::Duration::from_secs(1));
+    let after = round();
+    daemon.kill().unwrap();
+    daemon.wait().unwrap();
+    assert_eq!(before, after, "it rests");
+}
