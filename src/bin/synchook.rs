@@ -19,14 +19,8 @@ struct Args {
     tree: Option<Tree>,
 }
 
-impl AsRef<Common> for Args {
-    fn as_ref(&self) -> &Common {
-        &self.common
-    }
-}
-
 fn main() -> ExitCode {
-    program::run_hook("synchook", run)
+    program::run_hook("synchook", |args| &args.common, run)
 }
 
 fn run(args: Args, scene: &mut Scene) -> Result<Status> {

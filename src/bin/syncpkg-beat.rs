@@ -21,14 +21,8 @@ struct Args {
     log: Option<PathBuf>,
 }
 
-impl AsRef<Common> for Args {
-    fn as_ref(&self) -> &Common {
-        &self.common
-    }
-}
-
 fn main() -> ExitCode {
-    program::run("syncpkg-beat", beat)
+    program::run("syncpkg-beat", |args| &args.common, beat)
 }
 
 fn beat(args: Args, scene: &mut Scene) -> syncpkg::base::Result<Status> {

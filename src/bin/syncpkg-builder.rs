@@ -36,14 +36,8 @@ struct Args {
     name: Option<Builder>,
 }
 
-impl AsRef<Common> for Args {
-    fn as_ref(&self) -> &Common {
-        &self.common
-    }
-}
-
 fn main() -> ExitCode {
-    program::run("syncpkg-builder", run)
+    program::run("syncpkg-builder", |args| &args.common, run)
 }
 
 fn run(args: Args, scene: &mut Scene) -> Result<Status> {

@@ -34,14 +34,8 @@ struct Args {
     count: Option<u16>,
 }
 
-impl AsRef<Common> for Args {
-    fn as_ref(&self) -> &Common {
-        &self.common
-    }
-}
-
 fn main() -> ExitCode {
-    program::run("syncpkg-claim", claim)
+    program::run("syncpkg-claim", |args| &args.common, claim)
 }
 
 fn claim(args: Args, scene: &mut Scene) -> syncpkg::base::Result<Status> {

@@ -45,14 +45,8 @@ struct Args {
     items: Vec<String>,
 }
 
-impl AsRef<Common> for Args {
-    fn as_ref(&self) -> &Common {
-        &self.common
-    }
-}
-
 fn main() -> ExitCode {
-    program::run("syncpkg-enqueue", enqueue)
+    program::run("syncpkg-enqueue", |args| &args.common, enqueue)
 }
 
 fn enqueue(args: Args, scene: &mut Scene) -> Result<Status> {

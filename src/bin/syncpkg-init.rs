@@ -18,18 +18,12 @@ struct Args {
     place: Option<PathBuf>,
 }
 
-impl AsRef<Common> for Args {
-    fn as_ref(&self) -> &Common {
-        &self.common
-    }
-}
-
 fn main() -> ExitCode {
     let mut args = Args::parse();
     if let Some(place) = &args.place {
         args.common.spool = Some(place.to_string_lossy().into_owned());
     }
-    program::run_with("syncpkg-init", args, init)
+    program::run_with("syncpkg-init", args, |args| &args.common, init)
 }
 
 fn init(_: Args, scene: &mut Scene) -> syncpkg::base::Result<Status> {

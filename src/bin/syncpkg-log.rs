@@ -24,14 +24,8 @@ struct Args {
     what: String,
 }
 
-impl AsRef<Common> for Args {
-    fn as_ref(&self) -> &Common {
-        &self.common
-    }
-}
-
 fn main() -> ExitCode {
-    program::run("syncpkg-log", run)
+    program::run("syncpkg-log", |args| &args.common, run)
 }
 
 fn run(args: Args, scene: &mut Scene) -> Result<Status> {

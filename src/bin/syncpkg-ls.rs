@@ -62,14 +62,8 @@ fn states(text: &str) -> Result<States, String> {
     }
 }
 
-impl AsRef<Common> for Args {
-    fn as_ref(&self) -> &Common {
-        &self.common
-    }
-}
-
 fn main() -> ExitCode {
-    program::run("syncpkg-ls", ls)
+    program::run("syncpkg-ls", |args| &args.common, ls)
 }
 
 fn ls(args: Args, scene: &mut Scene) -> Result<Status> {

@@ -15,14 +15,8 @@ struct Args {
     common: Common,
 }
 
-impl AsRef<Common> for Args {
-    fn as_ref(&self) -> &Common {
-        &self.common
-    }
-}
-
 fn main() -> ExitCode {
-    program::run("syncpkg-notify", run)
+    program::run("syncpkg-notify", |args| &args.common, run)
 }
 
 fn run(_: Args, scene: &mut Scene) -> Result<Status> {

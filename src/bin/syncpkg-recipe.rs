@@ -28,14 +28,8 @@ struct Args {
     recipes: Vec<String>,
 }
 
-impl AsRef<Common> for Args {
-    fn as_ref(&self) -> &Common {
-        &self.common
-    }
-}
-
 fn main() -> ExitCode {
-    program::run("syncpkg-recipe", run)
+    program::run("syncpkg-recipe", |args| &args.common, run)
 }
 
 fn run(args: Args, scene: &mut Scene) -> Result<Status> {

@@ -47,14 +47,8 @@ fn outcome(text: &str) -> Result<Outcome, String> {
     }
 }
 
-impl AsRef<Common> for Args {
-    fn as_ref(&self) -> &Common {
-        &self.common
-    }
-}
-
 fn main() -> ExitCode {
-    program::run("syncpkg-report", report)
+    program::run("syncpkg-report", |args| &args.common, report)
 }
 
 fn report(args: Args, scene: &mut Scene) -> syncpkg::base::Result<Status> {

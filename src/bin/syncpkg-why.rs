@@ -21,14 +21,8 @@ struct Args {
     names: Vec<String>,
 }
 
-impl AsRef<Common> for Args {
-    fn as_ref(&self) -> &Common {
-        &self.common
-    }
-}
-
 fn main() -> ExitCode {
-    program::run("syncpkg-why", run)
+    program::run("syncpkg-why", |args| &args.common, run)
 }
 
 fn run(args: Args, scene: &mut Scene) -> Result<Status> {

@@ -22,14 +22,8 @@ struct Args {
     name: Option<Builder>,
 }
 
-impl AsRef<Common> for Args {
-    fn as_ref(&self) -> &Common {
-        &self.common
-    }
-}
-
 fn main() -> ExitCode {
-    program::run("syncpkgcd", run)
+    program::run("syncpkgcd", |args| &args.common, run)
 }
 
 fn run(args: Args, scene: &mut Scene) -> Result<Status> {

@@ -14,7 +14,7 @@ use std::time::SystemTime;
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, RenameFlags, Timespec, Timestamps, UTIME_OMIT};
 use rustix::io::Errno;
 
-use super::{Error, Result};
+use super::{Error, Result, random};
 
 /// What [`put`] found under the name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -315,25 +315,12 @@ pub fn open_regular(path: &Path) -> Result<File> {
     Ok(file)
 }
 
-/// Returns `length` random characters of `a-z2-7` (five bits each).
-pub fn random_word(length: usize) -> String {
-    const LETTERS: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
-    let mut bytes = vec![0_u8; length];
-    // A kernel without getrandom (before 3.17) cannot run the rest either; zeros are caught by NOREPLACE.
-    let _ = rustix::rand::getrandom(&mut bytes[..], rustix::rand::GetRandomFlags::empty());
-    bytes
-        .iter()
-        .filter_map(|byte| LETTERS.get(usize::from(byte & 31)))
-        .map(|&letter| char::from(letter))
-        .collect()
-}
-
 /// Makes the temporary file of `target`. Errors name the target: a person knows it, and the same failure says the
 /// same each time.
 fn create(dir: &Path, target: &Path) -> Result<(PathBuf, File)> {
     let last = target.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let short: String = last.chars().filter(char::is_ascii).take(200).collect();
-    let path = dir.join(format!(".{short}.{}", random_word(8)));
+    let path = dir.join(format!(".{short}.{}", random::word(8)));
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let open = || rustix::fs::open(&path, flags, Mode::from_raw_mode(0o644));
     let opened = match open() {
@@ -433,81 +420,4 @@ fn discard(path: &Path) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn spool() -> (tempfile::TempDir, PathBuf, PathBuf) {
-        let place = tempfile::tempdir().unwrap();
-        let (tmp, target) = (place.path().join("tmp"), place.path().join("a/b/name"));
-        fs::create_dir(&tmp).unwrap();
-        (place, tmp, target)
-    }
-
-    #[test]
-    fn a_name_is_put_once_and_a_repeat_is_recognised() {
-        let (_place, tmp, target) = spool();
-        assert_eq!(put(&tmp, &target, b"one").unwrap(), Put::Made);
-        assert_eq!(put(&tmp, &target, b"one").unwrap(), Put::Same);
-        assert_eq!(put(&tmp, &target, b"two").unwrap(), Put::Differs);
-        assert_eq!(fs::read(&target).unwrap(), b"one");
-        assert_eq!(fs::read_dir(&tmp).unwrap().count(), 0, "nothing stays in tmp");
-    }
-
-    #[test]
-    fn one_of_two_movers_wins_and_a_taken_name_is_never_overwritten() {
-        let (place, tmp, from) = spool();
-        let to = place.path().join("elsewhere/name");
-        put(&tmp, &from, b"one").unwrap();
-        assert_eq!(shift(&from, &to).unwrap(), Shift::Moved);
-        assert_eq!(shift(&from, &to).unwrap(), Shift::Gone);
-        put(&tmp, &from, b"two").unwrap();
-        assert!(shift(&from, &to).is_err());
-        assert_eq!((fs::read(&to).unwrap(), fs::read(&from).unwrap()), (b"one".to_vec(), b"two".to_vec()));
-    }
-
-    #[test]
-    fn the_same_failure_says_the_same_each_time() {
-        let (place, _, target) = spool();
-        fs::write(place.path().join("file"), "").unwrap();
-        let fail = || put(&place.path().join("file"), &target, b"one").unwrap_err().to_string();
-        assert_eq!(fail(), fail());
-        assert_eq!(fail(), format!("cannot create {}: Not a directory", target.display()));
-    }
-
-    #[test]
-    fn a_file_moved_onto_itself_is_not_lost() {
-        let (_place, tmp, name) = spool();
-        put(&tmp, &name, b"one").unwrap();
-        assert_eq!(shift(&name, &name).unwrap(), Shift::Moved);
-        assert_eq!(fs::read(&name).unwrap(), b"one");
-        fs::remove_file(&name).unwrap();
-        assert_eq!(shift(&name, &name).unwrap(), Shift::Gone);
-    }
-
-    #[test]
-    fn many_files_are_put_with_one_answer() {
-        let (place, tmp, _) = spool();
-        let files: Vec<_> =
-            (0..50).map(|n| (place.path().join(format!("d{}/f{n}", n % 3)), vec![b'x'; n])).collect();
-        put_all(&tmp, &files).unwrap();
-        assert!(files.iter().all(|(path, bytes)| fs::read(path).unwrap() == *bytes));
-    }
-
-    #[test]
-    fn a_link_is_never_followed() {
-        let (place, _, _) = spool();
-        let link = place.path().join("link");
-        std::os::unix::fs::symlink("/etc/passwd", &link).unwrap();
-        assert!(read(&link, 1 << 20).is_err());
-        assert!(append(&link, b"x").is_err());
-    }
-
-    #[test]
-    fn what_has_not_changed_is_not_written() {
-        let (place, _, _) = spool();
-        let page = place.path().join("site/index.html");
-        assert!(replace(&page, b"one").unwrap());
-        assert!(!replace(&page, b"one").unwrap());
-        assert!(replace(&page, b"two").unwrap());
-    }
-}
+mod tests;

@@ -8,6 +8,7 @@ pub mod durable;
 pub mod error;
 pub mod lock;
 pub mod output;
+pub mod random;
 pub mod watch;
 
 pub use clock::Clock;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::drop_box::{self, Request};
+use super::needs::{needs, providers};
 use super::operand::{Operand, Wanted, operand};
 use crate::base::output::inert;
 use crate::base::{Clock, Error, Result};
@@ -371,27 +372,6 @@ fn pick(readings: &[Reading], operand: &Operand) -> Option<Reading> {
     };
     let found = readings.iter().find(exact).or_else(|| readings.iter().find(part));
     found.or_else(|| readings.iter().find(broken)).cloned()
-}
-
-/// Which recipe of the batch makes (or stands in for) what.
-fn providers(recipes: &[Recipe]) -> HashMap<Name, Name> {
-    let provided = |recipe: &Recipe| {
-        let name = recipe.name.clone();
-        recipe.provided().into_iter().map(move |provided| (provided, name.clone()))
-    };
-    recipes.iter().flat_map(provided).collect()
-}
-
-/// The recipes this one needs: of the batch, or (what the spool knows nothing of holds up nobody) of that name.
-fn needs(recipe: &Recipe, providers: &HashMap<Name, Name>) -> Vec<Name> {
-    let mut needs: Vec<Name> = Vec::new();
-    for needed in recipe.dependencies() {
-        let needed = providers.get(&needed).cloned().unwrap_or(needed);
-        if needed != recipe.name && !recipe.subpkgs.contains(&needed) && !needs.contains(&needed) {
-            needs.push(needed);
-        }
-    }
-    needs
 }
 
 fn not_wanted(recipe: &Recipe) -> String {

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use super::ask::{Answered, Asker, Wish, ask};
 use super::drop_box::{self, Request};
-use crate::base::durable::random_word;
 use crate::base::error::Kind;
 use crate::base::output::inert;
+use crate::base::random;
 use crate::base::{Clock, Error, Result};
 use crate::config::{Config, Scm, TreeSection};
 use crate::names::{Revision, Tree, Word};
@@ -70,7 +70,7 @@ pub fn run(
 ) -> Result<Vec<String>> {
     let section = config.tree.get(tree).ok_or_else(|| Error::wrong(format!("there is no tree {tree}")))?;
     let stamp = clock.now().strftime("%Y%m%d-%H%M%S");
-    let batch: Word = format!("push-{stamp}-{}", random_word(4)).parse()?;
+    let batch: Word = format!("push-{stamp}-{}", random::word(4)).parse()?;
     let wish = Wish { tree: Some(tree.clone()), batch: Some(batch), passes_over: true, ..Wish::default() };
     let mut lines = Vec::new();
     for change in changes(tree, section, push)? {

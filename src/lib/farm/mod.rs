@@ -8,6 +8,7 @@ pub mod check;
 pub mod drop_box;
 pub mod hook;
 pub mod log;
+mod needs;
 pub mod notify;
 mod operand;
 pub mod publish;

@@ -12,7 +12,7 @@ use crate::base::output::inert;
 use crate::base::{Clock, Error, Result, lock};
 use crate::config::{Config, TreeSection};
 use crate::names::{Arch, Name, State, Tree};
-use crate::spool::{Entry, Product, Report, Spool, Ticket, list, report};
+use crate::spool::{Entry, Product, Report, Spool, Ticket, list, product, report};
 use crate::tree::{self, Reading, Repository};
 
 /// A built ticket whose packages are held.
@@ -160,7 +160,7 @@ fn one_ticket(spool: &Spool, section: &TreeSection, held: &Held) -> Result<()> {
         commands(&section.repo, target, &item.arch)?;
     }
     // Out of the hold in one step: half of the files would be looked for, and missed, for ever.
-    let gone = spool.tmp().join(format!(".published-{}", durable::random_word(8)));
+    let gone = spool.tmp().join(format!(".published-{}", crate::base::random::word(8)));
     durable::shift(&hold, &gone)?;
     durable::remove_tree(&gone)?;
     durable::remove(&spool.hold_reason(&held.entry.name.id, held.entry.name.epoch))
@@ -192,7 +192,7 @@ fn placed<'a>(section: &TreeSection, held: &'a Held, package: &Name) -> Result<(
 
 /// Copies a package into the package directory under a temporary name, then names it; never over another.
 fn place(source: &Path, target: &Path, held: &Held) -> Result<()> {
-    let product = report::product(source)?;
+    let product = product::measure(source)?;
     if !held.report.files.contains(&product) {
         return Err(Error::wrong(format!("{} is not what was reported", product.name)));
     }

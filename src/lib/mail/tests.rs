@@ -56,7 +56,7 @@ impl Farm {
     }
 
     fn end(&self, outcome: Outcome) -> claim::Claim {
-        let instance = crate::base::durable::random_word(8).parse().unwrap();
+        let instance = crate::base::random::word(8).parse().unwrap();
         let archs = vec!["x86_64".parse().unwrap()];
         let request = Request { builder: "b1".parse().unwrap(), instance, archs, count: 1 };
         let claim = claim::take(&self.spool, &request, &self.clock).unwrap().remove(0).claim;

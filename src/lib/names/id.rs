@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 
-use crate::base::durable::random_word;
+use crate::base::random;
 use crate::base::{Error, Result};
 
 /// `YYYYMMDD-HHMMSS-mmm-rrrrrr`, UTC: sorts by age, fits a file name, an address, a mouth.
@@ -21,7 +21,7 @@ impl Id {
     /// Makes a new one for the time `now`.
     pub fn new(now: Timestamp) -> Self {
         let milliseconds = now.as_millisecond().rem_euclid(1000);
-        Self(format!("{}-{milliseconds:03}-{}", now.strftime("%Y%m%d-%H%M%S"), random_word(6)))
+        Self(format!("{}-{milliseconds:03}-{}", now.strftime("%Y%m%d-%H%M%S"), random::word(6)))
     }
 
     /// Makes `count` of them for the time `now`, in ascending order: a batch keeps the order it was given in.

@@ -92,7 +92,7 @@ impl Instance {
     /// # Errors
     /// None that can happen.
     pub fn random() -> Result<Self> {
-        crate::base::durable::random_word(8).parse()
+        crate::base::random::word(8).parse()
     }
 }
 

@@ -200,23 +200,24 @@ impl Tally {
     }
 }
 
-/// Runs a program: options, configuration, `main`, exit status.
-pub fn run<A, F>(program: &'static str, main: F) -> ExitCode
-where
-    A: Parser + AsRef<Common>,
-    F: FnOnce(A, &mut Scene) -> Result<Status>,
-{
-    run_with(program, A::parse(), main)
+/// Runs a program: options, configuration, `main`, exit status. `common` finds the common options among its own.
+pub fn run<A: Parser>(
+    program: &'static str,
+    common: fn(&A) -> &Common,
+    main: fn(A, &mut Scene) -> Result<Status>,
+) -> ExitCode {
+    run_with(program, A::parse(), common, main)
 }
 
 /// Runs a program whose options are parsed already.
-pub fn run_with<A, F>(program: &'static str, args: A, main: F) -> ExitCode
-where
-    A: AsRef<Common>,
-    F: FnOnce(A, &mut Scene) -> Result<Status>,
-{
+pub fn run_with<A>(
+    program: &'static str,
+    args: A,
+    common: fn(&A) -> &Common,
+    main: fn(A, &mut Scene) -> Result<Status>,
+) -> ExitCode {
     let out = Out::new(std::io::BufWriter::new(std::io::stdout().lock()));
-    let ended = args.as_ref().scene(program, out).and_then(|mut scene| {
+    let ended = common(&args).scene(program, out).and_then(|mut scene| {
         let status = main(args, &mut scene);
         scene.out.flush()?;
         status
@@ -231,13 +232,13 @@ where
 }
 
 /// Runs a hook: says what is wrong and succeeds all the same, because its failure would fail the push.
-pub fn run_hook<A, F>(program: &'static str, main: F) -> ExitCode
-where
-    A: Parser + AsRef<Common>,
-    F: FnOnce(A, &mut Scene) -> Result<Status>,
-{
+pub fn run_hook<A: Parser>(
+    program: &'static str,
+    common: fn(&A) -> &Common,
+    main: fn(A, &mut Scene) -> Result<Status>,
+) -> ExitCode {
     match A::try_parse() {
-        Ok(args) => drop(run_with(program, args, main)),
+        Ok(args) => drop(run_with(program, args, common, main)),
         Err(error) => drop(error.print()),
     }
     ExitCode::SUCCESS

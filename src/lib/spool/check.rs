@@ -51,7 +51,7 @@ pub fn quarantine(spool: &Spool, path: &Path, why: &str) -> Result<()> {
     let name: String = name.char_indices().take_while(|(at, _)| *at < LONGEST).map(|(_, c)| c).collect();
     let mut target = spool.at("bad").join(&name);
     while target.symlink_metadata().is_ok() {
-        target = spool.at("bad").join(format!("{name}.{}", durable::random_word(4)));
+        target = spool.at("bad").join(format!("{name}.{}", crate::base::random::word(4)));
     }
     if durable::shift(path, &target)? == Shift::Moved {
         let mut why_file = target.into_os_string();

@@ -1,13 +1,11 @@
 //! Reporting: how a try ended, with its log and packages; one rename from `run` ends the ticket.
 
-use std::fs::File;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
+use super::product::{Product, base_name, measure};
 use super::{Claim, Entry, Spool, Stamp, Stand, TicketName, builder, list, record};
 use crate::base::durable::{self, Put, Shift};
 use crate::base::{Clock, Error, Result, lock};
@@ -16,17 +14,6 @@ use crate::names::{Arch, Builder, Id, Item, Name, Outcome, Release, Revision, Tr
 
 /// The stage of a try that ended with its lease.
 pub(super) const LEASE: &str = "lease";
-
-/// A file that a build left behind.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Product {
-    /// Its name, without directory.
-    pub name: String,
-    /// Its length in bytes.
-    pub size: u64,
-    /// Its SHA-256, lower case hex.
-    pub sha256: String,
-}
 
 /// How one try ended, as kept in `report/`. Also kept for tickets that nobody ever claimed (epoch 0).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -300,7 +287,7 @@ fn draft(entry: &Entry, claim: &Claim, ending: &Ending, clock: &Clock) -> Result
         host: ending.host.clone(),
         started,
         log: ending.log.is_some(),
-        files: ending.files.iter().map(|path| product(path)).collect::<Result<_>>()?,
+        files: ending.files.iter().map(|path| measure(path)).collect::<Result<_>>()?,
         ..blank(&ticket, claim.epoch, ending.outcome, clock.now())
     })
 }
@@ -363,41 +350,6 @@ fn keep_files(spool: &Spool, claim: &Claim, ending: &Ending) -> Result<()> {
         }
     }
     Ok(())
-}
-
-/// Measures a file: its name, length and hash.
-///
-/// # Errors
-/// Not a regular file, or a name no package may have.
-pub fn product(path: &Path) -> Result<Product> {
-    let name = base_name(path)?.to_owned();
-    let mut file: File = durable::open_regular(path)?;
-    let (mut hash, mut size, mut buffer) = (Sha256::new(), 0, vec![0_u8; 1 << 16]);
-    loop {
-        let n = file.read(&mut buffer).map_err(|source| Error::io("read", path, source))?;
-        if n == 0 {
-            break;
-        }
-        size += n as u64;
-        hash.update(buffer.get(..n).unwrap_or_default());
-    }
-    let sha256 = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
-    Ok(Product { name, size, sha256 })
-}
-
-/// Names of packages have the characters of their parts; anything else is hostile.
-fn base_name(path: &Path) -> Result<&str> {
-    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b":@._+~^-".contains(&byte);
-    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-    let plain = name.len() <= 240
-        && name.bytes().all(allowed)
-        && name.starts_with(|c: char| c.is_ascii_alphanumeric());
-    if plain {
-        Ok(name)
-    } else {
-        let shown = crate::base::output::inert(&path.to_string_lossy());
-        Err(Error::wrong(format!("cannot take the file {shown}: its name is not a package's")))
-    }
 }
 
 /// Returns the tries whose packages are held: (ticket, epoch).

@@ -126,7 +126,7 @@ fn a_recipe_that_eats_memory_is_one_problem() {
 #[test]
 fn a_recipe_can_write_nowhere_that_outlives_it() {
     let (place, root, _turn) = tree();
-    let own = crate::base::durable::random_word(12);
+    let own = crate::base::random::word(12);
     let evil = format!(
         "{GOOD}for f in /tree/{own} /{own} /usr/{own} /etc/{own} /dev/{own} /dev/shm/{own} {0}/{own}
         do echo y >$f && pkgver=bad; done

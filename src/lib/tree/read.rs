@@ -6,7 +6,8 @@ use super::paths::{is_recipe, recipe_directory};
 use super::recipe::{Problem, Reading};
 use super::revision::Repository;
 use super::sandbox::{Limits, readings};
-use crate::base::durable::{make_dir, random_word};
+use crate::base::durable::make_dir;
+use crate::base::random;
 use crate::base::{Error, Result};
 use crate::config::TreeSection;
 use crate::names::{Name, Revision, Tree};
@@ -17,7 +18,7 @@ struct Place(PathBuf);
 impl Place {
     fn new(scratch: &Path) -> Result<Self> {
         make_dir(scratch)?;
-        Ok(Self(scratch.join(format!("read-{}", random_word(12)))))
+        Ok(Self(scratch.join(format!("read-{}", random::word(12)))))
     }
 }
 

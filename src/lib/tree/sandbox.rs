@@ -143,12 +143,6 @@ fn syntax_error(path: &str, talk: &str) -> Option<String> {
 /// people and services. Each sandbox has one of its own, because the limit on processes counts by user.
 const USERS: u64 = 1 << 30;
 
-fn random_number() -> u16 {
-    let mut bytes = [0_u8; 2];
-    let _ = rustix::rand::getrandom(&mut bytes[..], rustix::rand::GetRandomFlags::empty());
-    u16::from_ne_bytes(bytes)
-}
-
 /// Tells whether there is such a user here: root of a user namespace may be alone in it.
 fn is_mapped(uid: u64) -> bool {
     let map = std::fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
@@ -173,7 +167,7 @@ fn command(section: &TreeSection, root: &Path) -> Command {
         "--nofile=256",
     ]);
     if root_user {
-        let user = USERS + u64::from(random_number());
+        let user = USERS + u64::from(crate::base::random::number());
         let (user, group) = (format!("--reuid={user}"), format!("--regid={user}"));
         command.args(["setpriv", &user, &group, "--clear-groups"]);
     }

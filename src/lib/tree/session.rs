@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use crate::base::durable::random_word;
+use crate::base::random;
 use crate::base::{Error, Result};
 
 /// The most that is kept of what recipes say on standard error.
@@ -93,7 +93,7 @@ impl Session {
 
     /// Lets the reader read the recipe `path`: within `patience`, with at most `limit` bytes of fields.
     pub(super) fn read(&mut self, path: &str, patience: Duration, limit: usize) -> Turn {
-        let (begin, end) = (random_word(24), random_word(24));
+        let (begin, end) = (random::word(24), random::word(24));
         self.said.clear();
         let asked = self.requests.write_all(format!("{begin}\0{path}\0{end}\0").as_bytes());
         let heard = asked

@@ -1,0 +1,78 @@
+//! What holds of files that are put, moved, replaced.
+
+use super::*;
+
+fn spool() -> (tempfile::TempDir, PathBuf, PathBuf) {
+    let place = tempfile::tempdir().unwrap();
+    let (tmp, target) = (place.path().join("tmp"), place.path().join("a/b/name"));
+    fs::create_dir(&tmp).unwrap();
+    (place, tmp, target)
+}
+
+#[test]
+fn a_name_is_put_once_and_a_repeat_is_recognised() {
+    let (_place, tmp, target) = spool();
+    assert_eq!(put(&tmp, &target, b"one").unwrap(), Put::Made);
+    assert_eq!(put(&tmp, &target, b"one").unwrap(), Put::Same);
+    assert_eq!(put(&tmp, &target, b"two").unwrap(), Put::Differs);
+    assert_eq!(fs::read(&target).unwrap(), b"one");
+    assert_eq!(fs::read_dir(&tmp).unwrap().count(), 0, "nothing stays in tmp");
+}
+
+#[test]
+fn one_of_two_movers_wins_and_a_taken_name_is_never_overwritten() {
+    let (place, tmp, from) = spool();
+    let to = place.path().join("elsewhere/name");
+    put(&tmp, &from, b"one").unwrap();
+    assert_eq!(shift(&from, &to).unwrap(), Shift::Moved);
+    assert_eq!(shift(&from, &to).unwrap(), Shift::Gone);
+    put(&tmp, &from, b"two").unwrap();
+    assert!(shift(&from, &to).is_err());
+    assert_eq!((fs::read(&to).unwrap(), fs::read(&from).unwrap()), (b"one".to_vec(), b"two".to_vec()));
+}
+
+#[test]
+fn the_same_failure_says_the_same_each_time() {
+    let (place, _, target) = spool();
+    fs::write(place.path().join("file"), "").unwrap();
+    let fail = || put(&place.path().join("file"), &target, b"one").unwrap_err().to_string();
+    assert_eq!(fail(), fail());
+    assert_eq!(fail(), format!("cannot create {}: Not a directory", target.display()));
+}
+
+#[test]
+fn a_file_moved_onto_itself_is_not_lost() {
+    let (_place, tmp, name) = spool();
+    put(&tmp, &name, b"one").unwrap();
+    assert_eq!(shift(&name, &name).unwrap(), Shift::Moved);
+    assert_eq!(fs::read(&name).unwrap(), b"one");
+    fs::remove_file(&name).unwrap();
+    assert_eq!(shift(&name, &name).unwrap(), Shift::Gone);
+}
+
+#[test]
+fn many_files_are_put_with_one_answer() {
+    let (place, tmp, _) = spool();
+    let files: Vec<_> =
+        (0..50).map(|n| (place.path().join(format!("d{}/f{n}", n % 3)), vec![b'x'; n])).collect();
+    put_all(&tmp, &files).unwrap();
+    assert!(files.iter().all(|(path, bytes)| fs::read(path).unwrap() == *bytes));
+}
+
+#[test]
+fn a_link_is_never_followed() {
+    let (place, _, _) = spool();
+    let link = place.path().join("link");
+    std::os::unix::fs::symlink("/etc/passwd", &link).unwrap();
+    assert!(read(&link, 1 << 20).is_err());
+    assert!(append(&link, b"x").is_err());
+}
+
+#[test]
+fn what_has_not_changed_is_not_written() {
+    let (place, _, _) = spool();
+    let page = place.path().join("site/index.html");
+    assert!(replace(&page, b"one").unwrap());
+    assert!(!replace(&page, b"one").unwrap());
+    assert!(replace(&page, b"two").unwrap());
+}
