@@ -9,6 +9,7 @@ pub mod error;
 pub mod lock;
 pub mod output;
 pub mod random;
+mod regular;
 pub mod watch;
 
 pub use clock::Clock;

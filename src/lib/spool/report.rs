@@ -126,6 +126,7 @@ pub fn end(
     clock: &Clock,
 ) -> Result<()> {
     check(ending)?;
+    builder::touch(spool, &claim.builder)?;
     let Some(entry) = standing(spool, claim)? else { return settle(spool, claim, ending, clock) };
     let report = match draft(&entry, claim, ending, clock) {
         // Aborted or taken back between the look and the reading.
@@ -398,12 +399,4 @@ pub fn owed(spool: &Spool) -> Result<Vec<(Id, u32, Outcome)>> {
         list::names(&spool.at("owed"))?.into_iter().filter_map(parse).collect();
     notes.sort_unstable();
     Ok(notes)
-}
-
-/// Marks the builder as seen; its report is a sign of life too.
-///
-/// # Errors
-/// A failing system call.
-pub fn seen(spool: &Spool, claim: &Claim) -> Result<()> {
-    builder::touch(spool, &claim.builder)
 }

@@ -1,0 +1,39 @@
+//! Reading what may be hostile: regular files only, no links followed, no pipe waited on, no more than a limit.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+use rustix::fs::{Mode, OFlags};
+
+use super::{Error, Result};
+
+/// Reads the regular file `path` whole, without following a link and at most `limit` bytes of it.
+///
+/// # Errors
+/// Not there, not a regular file, or longer than `limit`.
+pub fn read(path: &Path, limit: u64) -> Result<Vec<u8>> {
+    let file = open_regular(path)?;
+    let mut bytes = Vec::new();
+    file.take(limit + 1).read_to_end(&mut bytes).map_err(|source| Error::io("read", path, source))?;
+    if bytes.len() as u64 > limit {
+        return Err(Error::wrong(format!("cannot read {}: longer than {limit} bytes", path.display())));
+    }
+    Ok(bytes)
+}
+
+/// Opens the regular file `path` without following a link and without waiting on a pipe.
+///
+/// # Errors
+/// Not there, or not a regular file.
+pub fn open_regular(path: &Path) -> Result<File> {
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
+    let opened =
+        rustix::fs::open(path, flags, Mode::empty()).map_err(|source| Error::io("open", path, source))?;
+    let file = File::from(opened);
+    let meta = file.metadata().map_err(|source| Error::io("read", path, source))?;
+    if !meta.is_file() {
+        return Err(Error::wrong(format!("cannot read {}: not a regular file", path.display())));
+    }
+    Ok(file)
+}
