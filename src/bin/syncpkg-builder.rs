@@ -57,7 +57,7 @@ fn change(args: &Args, name: &Builder, scene: &mut Scene) -> Result<Status> {
         builder::pause(&spool, name)?;
     }
     if args.release {
-        builder::release(&spool, name)?;
+        builder::release(&spool, name, &scene.clock)?;
     }
     if args.resume {
         builder::resume(&spool, name)?;

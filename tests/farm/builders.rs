@@ -253,3 +253,20 @@ fn alive(pid: &str) -> bool {
     let state = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     !state.is_empty() && !state.contains(") Z ")
 }
+
+#[test]
+fn a_try_that_could_not_write_its_report_is_given_back_without_a_restart() {
+    let farm = Farm::new();
+    let id = farm.push("gcc", "");
+    let claimed = farm.claim("b1");
+    let mut builder = farm.start("syncpkgcd --name b1");
+    until("its start", 20, || farm.at("work/b1/lock").exists());
+    std::thread::sleep(std::time::Duration::from_millis(500));
+    fs::create_dir_all(farm.at("work/b1/outbox").join(&claimed.claim)).unwrap();
+    farm.later(1).push("make", "");
+    until("a build", 20, || farm.states("built") == ["make built"]);
+    until("a report", 20, || farm.state(&id) == "waiting");
+    builder.kill().unwrap();
+    builder.wait().unwrap();
+    assert!(!farm.at("work/b1/undeliverable").exists());
+}

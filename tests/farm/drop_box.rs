@@ -183,3 +183,38 @@ fn the_box_is_sticky_and_closed() {
     assert_eq!(mode & 0o7777, 0o1730);
     assert!(Path::new(&farm.at("spool/drop")).is_dir());
 }
+
+const ABORT: &str = "format = 1\n[request.abort]\nwhat = \"gcc\"\nreason = \"\"\n";
+
+#[test]
+fn nothing_is_acted_on_unrecorded_or_twice_whatever_its_file_is_called() {
+    let farm = Farm::new();
+    let long = "\u{1f4a3}".repeat(60);
+    for name in ["same.toml", "same.toml", &long] {
+        fs::write(farm.at("spool/drop").join(name), ABORT).unwrap();
+        farm.later(1).ok("syncpkgd --once");
+        assert!(farm.files("drop").is_empty(), "{name}");
+    }
+    assert_eq!(farm.files("request").len(), 3);
+}
+
+#[test]
+fn one_request_cannot_fill_the_disk_with_its_reason() {
+    let farm = Farm::new();
+    farm.commit("gcc", "");
+    let reason = "x".repeat(100_000);
+    let letter = ABORT.replace("reason = \"\"", &format!("reason = \"{reason}\""));
+    fs::write(farm.at("spool/drop/long.toml"), letter).unwrap();
+    farm.ok("syncpkgd --once");
+    assert_eq!(farm.files("bad"), ["long.toml", "long.toml.why"]);
+}
+
+#[test]
+fn names_as_long_as_names_can_be_end_in_quarantine_too() {
+    let farm = Farm::new();
+    for _ in 0..2 {
+        fs::write(farm.at("spool/drop").join("n".repeat(255)), "garbage").unwrap();
+        farm.ok("syncpkgd --once");
+    }
+    assert_eq!(farm.files("bad").len(), 4, "each with its reason");
+}

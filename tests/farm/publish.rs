@@ -55,6 +55,17 @@ fn what_the_tree_no_longer_wants_is_kept_and_not_published() {
 }
 
 #[test]
+fn what_was_removed_from_the_tree_holds_up_nobody() {
+    let farm = built("gcc");
+    farm.tool("git", &["rm", "-q", "-r", "gcc"], &farm.at("tree"));
+    farm.commit("app", "depends=(gcc)");
+    farm.ok("syncpkgd --once");
+    farm.later(1).ok("syncpkg-enqueue app");
+    assert_eq!(farm.claim("b1").name, "app");
+    assert!(!farm.at(PACKAGE).exists());
+}
+
+#[test]
 fn of_two_revisions_of_a_version_the_later_is_published() {
     let farm = Farm::new();
     farm.push("gcc", "");

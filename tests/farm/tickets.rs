@@ -191,3 +191,31 @@ fn a_name_too_long_for_a_file_keeps_no_other_ticket_from_being_made() {
     assert!(ran.err.contains("is too long for a file name"), "{ran:?}");
     assert_eq!(farm.states(""), ["gcc waiting"]);
 }
+
+#[test]
+fn a_ticket_that_comes_back_makes_way_for_a_later_one() {
+    let farm = Farm::new();
+    let ends = ["report", "release", "lease"];
+    for how in ends {
+        let first = farm.later(1).push("gcc", &format!("# before {how}"));
+        let claimed = farm.claim("b1");
+        let second = farm.later(1).push("gcc", &format!("# after {how}"));
+        match how {
+            "report" => {
+                let report = format!("syncpkg-report {} --outcome trouble", claimed.claim);
+                farm.ok(&report);
+                farm.ok(&report);
+            }
+            "release" => drop(farm.ok("syncpkg-builder --pause --release b1")),
+            _ => farm.lose_leases(),
+        }
+        assert_eq!(
+            (farm.state(&first).as_str(), farm.state(&second).as_str()),
+            ("superseded", "waiting"),
+            "{how}"
+        );
+        farm.run("syncpkg-builder --resume b1");
+        farm.ok("syncpkg-abort gcc");
+        farm.is_sound();
+    }
+}

@@ -14,7 +14,7 @@ use std::time::SystemTime;
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, RenameFlags, Timespec, Timestamps, UTIME_OMIT};
 use rustix::io::Errno;
 
-pub use super::regular::{open_regular, read};
+pub use super::regular::{open_regular, read, read_open};
 use super::{Error, Result, random};
 
 /// What [`put`] found under the name.

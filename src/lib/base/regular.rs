@@ -13,7 +13,15 @@ use super::{Error, Result};
 /// # Errors
 /// Not there, not a regular file, or longer than `limit`.
 pub fn read(path: &Path, limit: u64) -> Result<Vec<u8>> {
-    let file = open_regular(path)?;
+    read_open(open_regular(path)?, path, limit)
+}
+
+/// Reads the open `file` whole, at most `limit` bytes of it: what was looked at is what is read, even if somebody
+/// gives its name `path` to another one meanwhile.
+///
+/// # Errors
+/// Longer than `limit`.
+pub fn read_open(file: File, path: &Path, limit: u64) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
     file.take(limit + 1).read_to_end(&mut bytes).map_err(|source| Error::io("read", path, source))?;
     if bytes.len() as u64 > limit {

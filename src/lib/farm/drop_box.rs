@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::abort;
 use super::ask::{Answered, Asker, Wish, ask};
 use super::user_name;
-use crate::base::durable;
+use crate::base::durable::{self, Put};
 use crate::base::error::Kind;
 use crate::base::{Clock, Error, Result, lock};
 use crate::config::Config;
@@ -21,6 +21,9 @@ use crate::spool::{Spool, check::quarantine, list};
 
 /// The largest request that is read, bytes: a push of 10,000 recipes fits.
 const LARGEST: u64 = 1 << 20;
+
+/// The longest reason, and name of a maintainer, bytes.
+const LONGEST: usize = 2000;
 
 /// What can be asked for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,6 +50,24 @@ pub enum Request {
     },
 }
 
+impl Request {
+    /// What is copied into every ticket is short, or one request fills the disk.
+    fn bounded(&self) -> Result<()> {
+        let (reason, maintainer) = match self {
+            Request::Enqueue { wish, .. } | Request::Scan { wish } => {
+                (&wish.reason, wish.maintainer.as_deref())
+            }
+            Request::Abort { reason, .. } => (reason, None),
+        };
+        if reason.len() > LONGEST || maintainer.is_some_and(|text| text.len() > LONGEST) {
+            return Err(Error::wrong(format!(
+                "cannot take the request: a reason of more than {LONGEST} bytes"
+            )));
+        }
+        Ok(())
+    }
+}
+
 /// A request as a file.
 #[derive(Debug, Serialize, Deserialize)]
 struct Letter {
@@ -69,6 +90,7 @@ struct Acted {
 /// # Errors
 /// `Wrong` when this user may not; a request too large; a failing system call.
 pub fn hand_in(spool: &Spool, request: &Request, clock: &Clock) -> Result<()> {
+    request.bounded()?;
     let letter = Letter { format: 1, request: request.clone() };
     let text = toml::to_string(&letter)
         .map_err(|source| Error::wrong(format!("cannot write the request: {source}")))?;
@@ -124,7 +146,7 @@ fn open(path: &Path) -> Result<(String, Request)> {
     if meta.nlink() != 1 {
         return Err(Error::wrong(format!("cannot take {}: it has more than one name", path.display())));
     }
-    let bytes = durable::read(path, LARGEST)?;
+    let bytes = durable::read_open(file, path, LARGEST)?;
     let wrong = |why: String| Error::wrong(format!("cannot read {}: {why}", path.display()));
     let text = String::from_utf8(bytes).map_err(|_| wrong("it is not UTF-8".to_owned()))?;
     let letter: Letter =
@@ -132,6 +154,7 @@ fn open(path: &Path) -> Result<(String, Request)> {
     if letter.format != 1 {
         return Err(wrong("its format is not 1".to_owned()));
     }
+    letter.request.bounded()?;
     Ok((user_name(meta.uid()), letter.request))
 }
 
@@ -167,13 +190,19 @@ fn said(answer: &Answered) -> String {
     }
 }
 
-/// Keeps what was asked, by whom, and what came of it; a repeat after a crash keeps its first answer.
+/// Keeps what was asked, by whom, and what came of it; a repeat after a crash is kept beside its first answer.
 fn keep(spool: &Spool, path: &Path, acted: Acted) -> Result<()> {
     let name = path.file_name().and_then(|name| name.to_str()).unwrap_or("request.toml");
     let day = acted.at.strftime("%Y%m%d").to_string();
     let text = toml::to_string(&acted)
         .map_err(|source| Error::wrong(format!("cannot write the request: {source}")))?;
-    durable::put(&spool.tmp(), &spool.at("request").join(day).join(name), text.as_bytes()).map(drop)
+    let path = spool.at("request").join(day).join(name);
+    if durable::put(&spool.tmp(), &path, text.as_bytes())? == Put::Differs {
+        // Askers choose the names: one used twice must not leave the second act unrecorded.
+        let path = path.with_extension(format!("{}.toml", crate::base::random::word(4)));
+        durable::put(&spool.tmp(), &path, text.as_bytes())?;
+    }
+    Ok(())
 }
 
 /// Returns how many requests wait to be acted on.

@@ -59,7 +59,8 @@ fn of_tree(config: &Config, spool: &Spool, tree: &Tree, held: &[Held]) -> Result
         .tree
         .get(tree)
         .ok_or_else(|| Error::wrong(format!("there is no tree {tree} in the configuration")))?;
-    let tip = Repository::new(tree, section).tip()?;
+    let repository = Repository::new(tree, section);
+    let tip = repository.tip()?;
     let mut paths: Vec<String> = held.iter().map(|held| held.ticket.path.clone()).collect();
     paths.sort_unstable();
     paths.dedup();
@@ -67,7 +68,12 @@ fn of_tree(config: &Config, spool: &Spool, tree: &Tree, held: &[Held]) -> Result
     let wanted: BTreeMap<&String, &Reading> = paths.iter().zip(&readings).collect();
     let mut lines = Vec::new();
     for one in held {
-        let verdict = verdict(spool, one, wanted.get(&one.ticket.path).copied())?;
+        let verdict = match wanted.get(&one.ticket.path).copied() {
+            Some(Err(_)) if !repository.exists(&tip, &one.ticket.path)? => {
+                Verdict::Never("the tree has no such recipe any more".to_owned())
+            }
+            reading => verdict(spool, one, reading)?,
+        };
         let ended = match verdict {
             Verdict::Wanted => one_ticket(spool, section, one),
             Verdict::NotNow(why) => Err(Error::no(why)),

@@ -97,6 +97,10 @@ pub fn abort(spool: &Spool, text: &str, by: &str, reason: &str, clock: &Clock) -
     if !ended.is_empty() {
         return Ok(ended);
     }
+    if let Some((entry, Outcome::Aborted)) = &finished {
+        // Whoever aborted it may have died before the fsync; the answer must hold after a power cut too.
+        durable::confirm(&entry.path)?;
+    }
     let shown = crate::base::output::inert(text);
     Err(match finished {
         Some((entry, outcome)) => {

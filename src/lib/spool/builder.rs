@@ -7,7 +7,7 @@ use std::time::SystemTime;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Claim, Spool, Stand, list, record};
+use super::{Claim, Spool, Stand, list, queue, record};
 use crate::base::durable;
 use crate::base::{Clock, Error, Result, lock};
 use crate::names::{Arch, Builder};
@@ -132,7 +132,7 @@ pub fn forget(spool: &Spool, name: &Builder) -> Result<()> {
 ///
 /// # Errors
 /// A failing system call.
-pub fn release(spool: &Spool, name: &Builder) -> Result<usize> {
+pub fn release(spool: &Spool, name: &Builder, clock: &Clock) -> Result<usize> {
     known(spool, name)?;
     let directory = spool.run_dir(name);
     if !directory.exists() {
@@ -145,6 +145,7 @@ pub fn release(spool: &Spool, name: &Builder) -> Result<usize> {
         let back = entry.name.standing(Stand::Waiting(None));
         if durable::shift(&entry.path, &spool.waiting(&back))? == durable::Shift::Moved {
             released += 1;
+            queue::make_way(spool, &back, clock)?;
             if let Some(claim) = Claim::of(&entry) {
                 let _ = fs::remove_file(spool.live(&claim.id, claim.epoch));
             }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::place::{DIRECTORIES, make};
+use super::place::{DIRECTORIES, TOLERATED, make};
 use super::{Entry, Report, Spool, Stand, TicketName, list, queue, report};
 use crate::base::durable::{self, Shift};
 use crate::base::error::Kind;
@@ -130,7 +130,8 @@ impl Look<'_> {
     fn foreign(&mut self) -> Result<()> {
         let root = self.spool.root().to_owned();
         for name in list::names(&root)? {
-            if !DIRECTORIES.contains(&name.as_str()) && !["format", "pause"].contains(&name.as_str()) {
+            let ours = DIRECTORIES.iter().chain(TOLERATED).chain(&["format", "pause"]);
+            if !ours.into_iter().any(|ours| *ours == name) {
                 self.bad(&root.join(name), "is not a part of a spool")?;
             }
         }

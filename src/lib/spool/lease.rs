@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::check::quarantine;
 use super::report::{LEASE, blank, destination, file, owe, why_refused};
-use super::{Claim, Entry, Report, Spool, Stand, builder, list, record};
+use super::{Claim, Entry, Report, Spool, Stand, builder, list, queue, record};
 use crate::base::durable::{self, Shift};
 use crate::base::error::Kind;
 use crate::base::{Clock, Error, Result, lock};
@@ -182,7 +182,11 @@ fn take_back(
         owe(spool, &report)?;
     }
     let path = if ended { spool.done(&name) } else { spool.waiting(&name) };
-    match durable::shift(&entry.path, &path)? {
+    let moved = durable::shift(&entry.path, &path)?;
+    if !ended {
+        queue::make_way(spool, &name, clock)?;
+    }
+    match moved {
         Shift::Moved => Ok(Some(Entry { name, builder: None, path })),
         Shift::Gone => Ok(None),
     }

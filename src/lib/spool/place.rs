@@ -18,6 +18,9 @@ pub const DIRECTORIES: &[&str] = &[
     "request", "lock", "cache", "tmp",
 ];
 
+/// What may be there besides: a file system of its own has this in its root.
+pub(super) const TOLERATED: &[&str] = &["lost+found"];
+
 /// A spool directory that was found to be one.
 #[derive(Debug, Clone)]
 pub struct Spool {
@@ -192,7 +195,7 @@ fn refuse_foreign(root: &Path) -> Result<()> {
     for entry in entries {
         let entry = entry.map_err(|source| Error::io("read", root, source))?;
         let name = entry.file_name();
-        if !DIRECTORIES.iter().any(|ours| name == **ours) {
+        if !DIRECTORIES.iter().chain(TOLERATED).any(|ours| name == **ours) {
             return Err(Error::wrong(format!(
                 "cannot make a spool of {}: it is not empty (there is {})",
                 root.display(),
@@ -217,6 +220,15 @@ mod tests {
         let error = Spool::create(place.path()).unwrap_err();
         assert!(error.to_string().ends_with("it is not empty (there is spool)"), "{error}");
         assert!(Spool::open(place.path()).unwrap_err().to_string().ends_with("it is no spool"));
+    }
+
+    #[test]
+    fn a_file_system_of_its_own_may_be_a_spool() {
+        let place = tempfile::tempdir().unwrap();
+        fs::create_dir(place.path().join("lost+found")).unwrap();
+        let spool = Spool::create(place.path()).unwrap();
+        let clock = crate::base::Clock::system();
+        assert_eq!(super::super::check::check(&spool, true, &clock).unwrap(), []);
     }
 
     #[test]

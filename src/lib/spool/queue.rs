@@ -296,6 +296,20 @@ pub(super) fn supersede(spool: &Spool, entry: &Entry, by: &Id, clock: &Clock) ->
     durable::shift(&entry.path, &spool.done(&ended)).map(drop)
 }
 
+/// A ticket that came back to wait makes way for a later one of its package. The queue's lock is held.
+///
+/// # Errors
+/// A failing system call; the check finishes it then.
+pub(super) fn make_way(spool: &Spool, back: &TicketName, clock: &Clock) -> Result<()> {
+    let same = |entry: &Entry| entry.name.package() == back.package();
+    let waiting: Vec<Entry> = list::waiting_for(spool, &back.item.arch)?.into_iter().filter(same).collect();
+    let later = waiting.iter().map(|entry| &entry.name.id).filter(|id| **id > back.id).max();
+    match (later, waiting.iter().find(|entry| entry.name.id == back.id)) {
+        (Some(later), Some(entry)) => supersede(spool, entry, later, clock),
+        (None, _) | (_, None) => Ok(()),
+    }
+}
+
 /// The ticket may have been put by somebody who died before the fsync; one that has moved on is durable.
 fn confirm(entry: &Entry) -> Result<()> {
     match durable::confirm(&entry.path) {

@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::product::{Product, base_name, measure};
-use super::{Claim, Entry, Spool, Stamp, Stand, TicketName, builder, list, record};
+use super::{Claim, Entry, Spool, Stamp, Stand, TicketName, builder, list, queue, record};
 use crate::base::durable::{self, Put, Shift};
 use crate::base::{Clock, Error, Result, lock};
 use crate::config::TroubleSection;
@@ -144,7 +144,7 @@ pub fn end(
     if matches!(target.stand, Stand::Done(_)) {
         owe(spool, &report)?;
     }
-    if conclude(spool, &entry, &target)? == Shift::Gone {
+    if conclude(spool, &entry, &target, clock)? == Shift::Gone {
         return settle(spool, claim, ending, clock);
     }
     let _ = std::fs::remove_file(spool.live(&claim.id, claim.epoch));
@@ -184,11 +184,12 @@ fn held_by_another(spool: &Spool, claim: &Claim) -> bool {
 
 /// Moves the ticket to its end or back to the queue. What returns to `new` does so under the queue's lock, so
 /// that nobody who looks for it misses it.
-fn conclude(spool: &Spool, entry: &Entry, target: &TicketName) -> Result<Shift> {
+fn conclude(spool: &Spool, entry: &Entry, target: &TicketName, clock: &Clock) -> Result<Shift> {
     match target.stand {
         Stand::Waiting(_) => {
             let _lock = spool.lock_queue(lock::PATIENCE)?;
-            durable::shift(&entry.path, &spool.waiting(target))
+            let moved = durable::shift(&entry.path, &spool.waiting(target))?;
+            queue::make_way(spool, target, clock).map(|()| moved)
         }
         Stand::Building(_) | Stand::Done(_) => durable::shift(&entry.path, &spool.done(target)),
     }
@@ -220,11 +221,11 @@ fn settle(spool: &Spool, claim: &Claim, ending: &Ending, clock: &Clock) -> Resul
     };
     let same_epoch = entry.name.epoch == claim.epoch;
     let accepted_before = match &entry.name.stand {
-        Stand::Done(outcome) => same_epoch && *outcome == ending.outcome,
+        Stand::Done(outcome) if *outcome != Outcome::Superseded => same_epoch && *outcome == ending.outcome,
         // It rests because of this very report.
         Stand::Waiting(Some(_)) if same_epoch => ending.outcome == Outcome::Trouble,
-        // Trouble filed at an earlier claim: the ticket went back for it.
-        Stand::Waiting(_) | Stand::Building(_) => {
+        // Trouble filed at an earlier claim: the ticket went back for it, and may have made way since.
+        Stand::Waiting(_) | Stand::Building(_) | Stand::Done(_) => {
             ending.outcome == Outcome::Trouble && reported_trouble(spool, claim)
         }
     };

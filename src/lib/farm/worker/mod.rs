@@ -115,7 +115,7 @@ impl Worker<'_> {
         }
     }
 
-    /// Registers, and gives back what a killed predecessor was building.
+    /// Registers; none when another process is this slot.
     fn begin(&self) -> Result<Option<lock::Lock>> {
         let home = self.home();
         durable::make_dir(&home)?;
@@ -125,11 +125,12 @@ impl Worker<'_> {
             Err(error) => return Err(error),
         };
         builder::register(self.spool, &self.name, &self.config.builder.archs, self.clock)?;
-        self.outbox().give_back_interrupted()?;
         Ok(Some(slot))
     }
 
+    /// Nothing is being built now: a try without a report was interrupted, here or in a killed predecessor.
     fn deliver(&self) -> Result<()> {
+        self.outbox().give_back_interrupted()?;
         for line in self.outbox().deliver(self.spool, &self.config.trouble, self.clock)? {
             (self.say)(&line);
         }
