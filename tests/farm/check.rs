@@ -93,3 +93,15 @@ fn what_cannot_be_published_gives_the_daemon_no_more_to_do() {
     daemon.wait().unwrap();
     assert_eq!(before, after, "it rests");
 }
+
+#[test]
+fn what_is_in_quarantine_needs_a_person_also_after_a_repair() {
+    let farm = Farm::new();
+    farm.push("gcc", "");
+    let ticket = farm.at("spool/new").join(&farm.files("new")[0]);
+    std::fs::write(&ticket, "format = 7").unwrap();
+    let ran = farm.run("syncpkg-check --repair");
+    assert!(ran.status == 0 && ran.out.ends_with("(moved to bad)\n"), "{ran:?}");
+    let ran = farm.run("syncpkg-check --repair");
+    assert!(ran.status == 1 && ran.out.contains("is in quarantine: "), "{ran:?}");
+}

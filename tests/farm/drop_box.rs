@@ -63,6 +63,8 @@ fn a_pusher_who_does_not_own_the_spool_hands_his_request_in() {
     let Some(users) = Users::new() else { return };
     let ran = users.by(PUSHER, "syncpkg-enqueue gcc/PKGBUILD");
     assert_eq!((ran.status, ran.err.as_str()), (0, "syncpkg-enqueue: handed in gcc/PKGBUILD\n"), "{ran:?}");
+    let other = users.by(PUSHER, "syncpkg-enqueue --maintainer eve@example.org gcc");
+    assert_eq!(other.status, 2, "only the owner says whom to tell: {other:?}");
     let ran = users.by(OWNER, "syncpkgd --once");
     assert_eq!((ran.status, ran.err.as_str()), (0, ""));
     let ticket = fs::read_to_string(users.farm.at("spool/new").join(&users.farm.files("new")[0])).unwrap();

@@ -36,6 +36,18 @@ fn when_one_fails_those_of_the_same_batch_stay_and_others_go_on() {
 }
 
 #[test]
+fn however_many_wait_for_something_they_hide_none_that_does_not() {
+    let farm = Farm::new();
+    farm.commit("lib", "");
+    let apps: Vec<String> = (0..70).map(|n| format!("app{n}")).collect();
+    apps.iter().for_each(|name| drop(farm.commit(name, "depends=(lib)")));
+    farm.commit("other", "");
+    farm.ok(&format!("syncpkg-enqueue lib {}", apps.join(" ")));
+    farm.later(1).ok("syncpkg-enqueue other");
+    assert_eq!((farm.claim("b1").name, farm.claim("b2").name), ("lib".into(), "other".into()));
+}
+
+#[test]
 fn a_cycle_is_broken_at_its_oldest_ticket() {
     let farm = Farm::new();
     farm.commit("hen", "depends=(egg)");

@@ -8,6 +8,8 @@ use std::path::Path;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use rustix::fs::{Mode, OFlags};
+
 use super::{Error, Result};
 
 /// How long a lock of the spool is waited for before the answer is "try again later".
@@ -20,24 +22,36 @@ pub struct Lock {
     _file: File,
 }
 
-/// Takes the exclusive lock on `path` (a file, made if missing, or a directory), waiting up to `patience`.
+/// Takes the exclusive lock on the file `path`, made if missing, waiting up to `patience`.
 ///
 /// # Errors
 /// `Again` when somebody holds it for longer.
 pub fn exclusive(path: &Path, patience: Duration) -> Result<Lock> {
-    take(path, patience, fs2::FileExt::try_lock_exclusive)
+    wait(open_file(path)?, path, patience, fs2::FileExt::try_lock_exclusive)
 }
 
-/// Takes a shared lock on `path`, waiting up to `patience`.
+/// Takes the exclusive lock on the directory `path`, which is never made, waiting up to `patience`.
 ///
 /// # Errors
-/// `Again` when somebody holds it exclusively for longer.
-pub fn shared(path: &Path, patience: Duration) -> Result<Lock> {
-    take(path, patience, fs2::FileExt::try_lock_shared)
+/// `Again` when somebody holds it for longer; not there, or no directory.
+pub fn exclusive_dir(path: &Path, patience: Duration) -> Result<Lock> {
+    wait(open_dir(path)?, path, patience, fs2::FileExt::try_lock_exclusive)
 }
 
-fn take(path: &Path, patience: Duration, attempt: fn(&File) -> std::io::Result<()>) -> Result<Lock> {
-    let file = open(path)?;
+/// Takes a shared lock on the directory `path`, which is never made, waiting up to `patience`.
+///
+/// # Errors
+/// As [`exclusive_dir`].
+pub fn shared_dir(path: &Path, patience: Duration) -> Result<Lock> {
+    wait(open_dir(path)?, path, patience, fs2::FileExt::try_lock_shared)
+}
+
+fn wait(
+    file: File,
+    path: &Path,
+    patience: Duration,
+    attempt: fn(&File) -> std::io::Result<()>,
+) -> Result<Lock> {
     let start = Instant::now();
     let mut pause = Duration::from_millis(1);
     loop {
@@ -58,18 +72,25 @@ fn take(path: &Path, patience: Duration, attempt: fn(&File) -> std::io::Result<(
     }
 }
 
-fn open(path: &Path) -> Result<File> {
-    let open_file = || OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path);
-    let opened = if path.is_dir() { File::open(path) } else { open_file() };
-    let opened = match (opened, path.parent()) {
+fn open_file(path: &Path) -> Result<File> {
+    let open = || OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path);
+    let opened = match (open(), path.parent()) {
         // `lock/` was tidied away by somebody.
         (Err(source), Some(parent)) if source.kind() == std::io::ErrorKind::NotFound => {
             super::durable::make_dir(parent)?;
-            open_file()
+            open()
         }
         (opened, _) => opened,
     };
     opened.map_err(|source| Error::io("open", path, source))
+}
+
+/// One that has just been removed must not come back as a file.
+fn open_dir(path: &Path) -> Result<File> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    rustix::fs::open(path, flags, Mode::empty())
+        .map(File::from)
+        .map_err(|source| Error::io("open", path, source))
 }
 
 #[cfg(test)]
@@ -81,9 +102,18 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         let path = place.path().join("lock");
         let held = exclusive(&path, Duration::ZERO).unwrap();
-        assert_eq!(shared(&path, Duration::ZERO).unwrap_err().kind.status(), 75);
+        assert_eq!(exclusive(&path, Duration::ZERO).unwrap_err().kind.status(), 75);
         drop(held);
-        let _one = shared(&path, Duration::ZERO).unwrap();
-        let _two = shared(&path, Duration::ZERO).unwrap();
+        let _one = shared_dir(place.path(), Duration::ZERO).unwrap();
+        let _two = shared_dir(place.path(), Duration::ZERO).unwrap();
+        assert_eq!(exclusive_dir(place.path(), Duration::ZERO).unwrap_err().kind.status(), 75);
+    }
+
+    #[test]
+    fn a_directory_that_is_gone_does_not_come_back_as_a_file() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("b1");
+        assert!(exclusive_dir(&path, Duration::ZERO).is_err());
+        assert!(!path.exists());
     }
 }

@@ -127,6 +127,11 @@ pub fn hand_in(
     directory: Option<&Path>,
     clock: &Clock,
 ) -> Result<Vec<(String, Result<()>)>> {
+    if wish.maintainer.is_some() {
+        return Err(Error::wrong(
+            "cannot hand in the request: only the spool's owner says whom to tell instead",
+        ));
+    }
     let (mut by_tree, mut handed): (BTreeMap<Tree, Vec<String>>, Vec<_>) = Default::default();
     for text in operands.iter().map(|text| text.trim()) {
         let (tree, wanted) = match operand(config, text, wish.tree.as_ref(), directory) {

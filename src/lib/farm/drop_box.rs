@@ -168,6 +168,8 @@ fn carry_out(
     let asker = Asker { by, directory: None, patience: lock::PATIENCE };
     match request {
         Request::Enqueue { items, wish } => {
+            // Whom to tell is the recipe's to say, and the owner's; nobody else chooses who gets mail.
+            let wish = &Wish { maintainer: None, ..wish.clone() };
             let answers = ask(config, spool, items, wish, asker, clock)?;
             Ok(answers.iter().map(said).collect())
         }

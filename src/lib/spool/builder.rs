@@ -139,7 +139,7 @@ pub fn release(spool: &Spool, name: &Builder, clock: &Clock) -> Result<usize> {
         return Ok(0);
     }
     let _queue = spool.lock_queue(lock::PATIENCE)?;
-    let _beats = lock::exclusive(&directory, lock::PATIENCE)?;
+    let _beats = lock::exclusive_dir(&directory, lock::PATIENCE)?;
     let mut released = 0;
     for entry in list::building_by(spool, name)? {
         let back = entry.name.standing(Stand::Waiting(None));

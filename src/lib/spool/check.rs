@@ -71,6 +71,8 @@ pub fn check(spool: &Spool, repair: bool, clock: &Clock) -> Result<Vec<Problem>>
     let mut look = Look { spool, repair, clock, problems: Vec::new() };
     look.whole()?;
     let _lock = if repair { Some(spool.lock_queue(lock::PATIENCE)?) } else { None };
+    // Before anything is added to it.
+    look.quarantined()?;
     look.foreign()?;
     let mut entries = look.complete()?;
     if !repair {
@@ -83,7 +85,6 @@ pub fn check(spool: &Spool, repair: bool, clock: &Clock) -> Result<Vec<Problem>>
     look.superseded(&entries)?;
     look.ended(&entries);
     look.leftovers()?;
-    look.quarantined()?;
     Ok(look.problems)
 }
 
@@ -268,7 +269,7 @@ impl Look<'_> {
         let bad = self.spool.at("bad");
         for name in list::names(&bad)? {
             let path = bad.join(&name);
-            if Path::new(&name).extension().is_some_and(|extension| extension == "why") || self.repair {
+            if Path::new(&name).extension().is_some_and(|extension| extension == "why") {
                 continue;
             }
             let why = fs::read_to_string(format!("{}.why", path.display())).unwrap_or_default();

@@ -16,7 +16,7 @@ use crate::base::watch::Watch;
 use crate::base::{Clock, Error, Result, lock};
 use crate::names::{Arch, Builder, Id, Instance, Outcome, Revision, State};
 
-/// How many waiting tickets one request looks at before it says "nothing".
+/// How many tickets one request tries to get before it says "nothing": others are quicker each time.
 const CANDIDATES: usize = 64;
 
 /// The opaque word a claim is known by: `BUILDER.ID.EPOCH.INSTANCE`.
@@ -203,7 +203,7 @@ pub fn take(spool: &Spool, request: &Request, clock: &Clock) -> Result<Vec<Claim
     builder::seen(spool, &request.builder, &request.archs, clock)?;
     // A request repeated while the first is still being answered must find what that one took.
     durable::make_dir(&spool.run_dir(&request.builder))?;
-    let _one_at_a_time = lock::exclusive(&spool.run_dir(&request.builder), lock::PATIENCE)?;
+    let _one_at_a_time = lock::exclusive_dir(&spool.run_dir(&request.builder), lock::PATIENCE)?;
     let again = repeated(spool, request)?;
     if !again.is_empty() {
         return Ok(again);
@@ -216,14 +216,18 @@ pub fn take(spool: &Spool, request: &Request, clock: &Clock) -> Result<Vec<Claim
     }
     let mut claimed = Vec::new();
     let mut queue = Queue::load(spool)?;
-    for entry in candidates(spool, &queue, request, clock)?.into_iter().take(CANDIDATES.max(request.count)) {
-        if claimed.len() == request.count.max(1) {
+    let mut tried = 0;
+    for entry in candidates(spool, &queue, request, clock)? {
+        if claimed.len() == request.count.max(1) || tried == CANDIDATES.max(request.count) {
             break;
         }
-        if let Some(ticket) = read_or_quarantine(spool, &entry)?
-            && queue.blocker(spool, &entry, &ticket)?.is_none()
-            && let Some(taken) = hold(spool, request, &entry, ticket, clock)?
-        {
+        let Some(ticket) = read_or_quarantine(spool, &entry)? else { continue };
+        // However many wait for something, they hide none that does not.
+        if queue.blocker(spool, &entry, &ticket)?.is_some() {
+            continue;
+        }
+        tried += 1;
+        if let Some(taken) = hold(spool, request, &entry, ticket, clock)? {
             queue.claimed(&entry);
             claimed.push(taken);
         }

@@ -60,7 +60,7 @@ fn hear(spool: &Spool, claim: &Claim) -> Result<Option<Entry>> {
     if !directory.exists() {
         return Ok(None);
     }
-    let _lock = lock::shared(&directory, lock::PATIENCE)?;
+    let _lock = lock::shared_dir(&directory, lock::PATIENCE)?;
     let Some(entry) = claim.entry(spool)? else { return Ok(None) };
     Ok(durable::touch(&entry.path, SystemTime::now())?.then_some(entry))
 }
@@ -152,7 +152,7 @@ fn take_back(
 ) -> Result<Option<Entry>> {
     let (Some(builder), Stand::Building(hold)) = (&entry.builder, &entry.name.stand) else { return Ok(None) };
     let _queue = spool.lock_queue(lock::PATIENCE)?;
-    let _beats = lock::exclusive(&spool.run_dir(builder), lock::PATIENCE)?;
+    let _beats = lock::exclusive_dir(&spool.run_dir(builder), lock::PATIENCE)?;
     // Looked at once more: a beat may have come between the round's look and the lock.
     if mtime(&entry.path).as_ref() != seen {
         return Ok(None);

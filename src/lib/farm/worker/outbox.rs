@@ -77,25 +77,31 @@ impl Outbox {
         let mut lines = Vec::new();
         for claim in self.claims()? {
             let place = self.place.join(claim.to_string());
-            let answer = ending(&place, &self.host)
-                .and_then(|ending| report::end(spool, &claim, &ending, trouble, clock));
-            match answer {
-                Ok(()) => {}
+            let ending = match ending(&place, &self.host) {
+                Ok(ending) => ending,
                 Err(error) if error.kind == Kind::Again => return Err(error),
-                // Refused, and kept by the master as far as it wanted it.
-                Err(error) if error.kind == Kind::No => lines.push(format!("{}: {error}", claim.id)),
                 Err(error) => {
                     lines.push(format!("{}: {error}", claim.id));
                     self.set_aside(&claim)?;
                     continue;
                 }
+            };
+            match report::end(spool, &claim, &ending, trouble, clock) {
+                Ok(()) => durable::remove_tree(&place)?,
+                // Refused, and kept by the master as far as it wanted it.
+                Err(error) if error.kind == Kind::No => {
+                    lines.push(format!("{}: {error}", claim.id));
+                    durable::remove_tree(&place)?;
+                }
+                Err(error) if error.kind == Kind::Again => return Err(error),
+                // Something is wrong with the master; once that is mended, it takes the report.
+                Err(error) => lines.push(format!("{}: {error}", claim.id)),
             }
-            durable::remove_tree(&place)?;
         }
         Ok(lines)
     }
 
-    /// What the master will never take is kept for a person to look at, and the ticket goes back with its lease.
+    /// A report that cannot be read here is kept for a person to look at, and the ticket goes back with its lease.
     fn set_aside(&self, claim: &Claim) -> Result<()> {
         let aside = self.place.with_file_name("undeliverable");
         durable::make_dir(&aside)?;
