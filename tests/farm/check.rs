@@ -99,7 +99,7 @@ fn what_is_in_quarantine_needs_a_person_also_after_a_repair() {
     let farm = Farm::new();
     farm.push("gcc", "");
     let ticket = farm.at("spool/new").join(&farm.files("new")[0]);
-    std::fs::write(&ticket, "format = 7").unwrap();
+    fs::write(&ticket, "format = 7").unwrap();
     let ran = farm.run("syncpkg-check --repair");
     assert!(ran.status == 0 && ran.out.ends_with("(moved to bad)\n"), "{ran:?}");
     let ran = farm.run("syncpkg-check --repair");
