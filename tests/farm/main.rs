@@ -3,6 +3,7 @@
 
 mod abort;
 mod builders;
+mod by_hand;
 mod check;
 mod drop_box;
 mod hook;
