@@ -35,6 +35,10 @@ fn a_published_name_with_other_bytes_is_refused() {
     farm.ok("syncpkgd --once");
     assert_eq!(fs::read_to_string(farm.at(PACKAGE)).unwrap(), "other");
     assert_eq!(farm.files("hold").len(), 2, "kept, with the reason: {:?}", farm.files("hold"));
+    assert!(farm.ok("syncpkg-why gcc").contains("is published with other content: bump the release"));
+    farm.commit("app", "depends=(gcc)");
+    farm.later(1).ok("syncpkg-enqueue app");
+    assert_eq!(farm.claim("b1").name, "app", "what was forced in vain holds up nobody");
 }
 
 #[test]

@@ -3,7 +3,6 @@
 //! Whoever may create files in `drop/` (mode 1730, a group) may ask; the asker is the file's owner. What lies
 //! there is hostile: it is read once, judged by that copy, and recipes are read by the owner himself.
 
-use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
@@ -205,9 +204,4 @@ fn keep(spool: &Spool, path: &Path, acted: Acted) -> Result<()> {
         durable::put(&spool.tmp(), &path, text.as_bytes())?;
     }
     Ok(())
-}
-
-/// Returns how many requests wait to be acted on.
-pub fn waiting(spool: &Spool) -> usize {
-    fs::read_dir(spool.at("drop")).map(Iterator::count).unwrap_or(0)
 }

@@ -29,13 +29,11 @@ pub enum Push {
     Git(Vec<String>),
 }
 
-/// Who pushes, and where the hook runs.
+/// Who pushes.
 #[derive(Debug, Clone, Copy)]
 pub struct Pusher<'a> {
     /// Who.
     pub by: &'a str,
-    /// The repository's directory.
-    pub directory: &'a Path,
     /// Whether he is the spool's owner.
     pub owner: bool,
 }

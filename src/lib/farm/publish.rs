@@ -8,8 +8,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use crate::base::durable::{self, Put};
+use crate::base::error::Kind;
 use crate::base::output::inert;
-use crate::base::{Clock, Error, Result, lock};
+use crate::base::{Error, Result, lock};
 use crate::config::{Config, TreeSection};
 use crate::names::{Arch, Name, State, Tree};
 use crate::spool::{Entry, Product, Report, Spool, Ticket, list, product, report};
@@ -26,8 +27,7 @@ struct Held {
 ///
 /// # Errors
 /// The last failure that is not one ticket's own; the others were tried all the same.
-pub fn publish(config: &Config, spool: &Spool, clock: &Clock) -> Result<Vec<String>> {
-    let _ = clock;
+pub fn publish(config: &Config, spool: &Spool) -> Result<Vec<String>> {
     let (mut lines, mut failed) = (Vec::new(), Ok(()));
     for (tree, held) in held(spool)? {
         match of_tree(config, spool, &tree, &held) {
@@ -74,17 +74,15 @@ fn of_tree(config: &Config, spool: &Spool, tree: &Tree, held: &[Held]) -> Result
             }
             reading => verdict(spool, one, reading)?,
         };
-        let ended = match verdict {
-            Verdict::Wanted => one_ticket(spool, section, one),
-            Verdict::NotNow(why) => Err(Error::no(why)),
-            Verdict::Never(why) => {
-                set_aside(spool, &one.entry, &why)?;
-                continue;
-            }
-        };
-        match ended {
-            Ok(()) => lines.push(format!("published {}", one.entry.name.item)),
-            Err(error) => postpone(spool, &one.entry, &error.to_string())?,
+        match verdict {
+            Verdict::NotNow(why) => postpone(spool, &one.entry, &why)?,
+            Verdict::Never(why) => set_aside(spool, &one.entry, &why)?,
+            Verdict::Wanted => match one_ticket(spool, section, one) {
+                Ok(()) => lines.push(format!("published {}", one.entry.name.item)),
+                // Forced, though it is published: what is there stays, and holds up nobody.
+                Err(error) if error.kind == Kind::No => set_aside(spool, &one.entry, &error.to_string())?,
+                Err(error) => postpone(spool, &one.entry, &error.to_string())?,
+            },
         }
     }
     Ok(lines)
@@ -193,7 +191,7 @@ fn placed<'a>(section: &TreeSection, held: &'a Held, package: &Name) -> Result<(
         return Err(Error::wrong(format!("tree.{}.packages is not configured", held.ticket.tree)));
     }
     let left: Vec<&str> = held.report.files.iter().map(|file| file.name.as_str()).collect();
-    Err(Error::no(format!("the build left no file for {package} (it left {})", left.join(", "))))
+    Err(Error::wrong(format!("the build left no file for {package} (it left {})", left.join(", "))))
 }
 
 /// Copies a package into the package directory under a temporary name, then names it; never over another.

@@ -59,7 +59,7 @@ pub fn go(config: &Config, spool: &Spool, clock: &Clock) -> Result<Option<Round>
     let mut round = Round { before, ..Round::default() };
     round.part(drop_box::act(config, spool, clock));
     round.part(reclaim(config, spool, clock));
-    round.part(publish::publish(config, spool, clock));
+    round.part(publish::publish(config, spool));
     round.part(super::notify::notify(config, spool, clock));
     round.part(check::sweep(spool).map(|()| Vec::new()));
     round.part(super::site::write(config, spool, &|_, _| (), clock).map(|()| Vec::new()));

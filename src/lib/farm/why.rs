@@ -152,13 +152,12 @@ fn ended(config: &Config, spool: &Spool, entry: &Entry, outcome: Outcome) -> (St
 }
 
 fn built(config: &Config, spool: &Spool, entry: &Entry) -> String {
-    if is_published(config, entry) {
-        return "published".to_owned();
-    }
     let (id, epoch) = (&entry.name.id, entry.name.epoch);
     let reason = std::fs::read_to_string(spool.hold_reason(id, epoch));
+    // First why this result is not: another of the same name may be.
     match reason.or_else(|_| std::fs::read_to_string(spool.unwanted_reason(id, epoch))) {
         Ok(why) => format!("not published: {}", why.trim_end()),
+        Err(_) if is_published(config, entry) => "published".to_owned(),
         Err(_) if spool.hold(id, epoch).exists() => "published by the next round of syncpkgd".to_owned(),
         Err(_) => "not in the package directory".to_owned(),
     }
