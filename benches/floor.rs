@@ -74,7 +74,8 @@ fn bare(from: &Path, to: &Path, name: &str, text: &[u8]) -> std::io::Result<()> 
 fn ticket_text(spool: &Spool, clock: &Clock) -> Done<Vec<u8>> {
     let answers = queue::enqueue(spool, &[ask("sample")?], clock, Duration::ZERO)?;
     let name: &TicketName = answers.first().and_then(|answer| answer.ticket()).ok_or("no ticket")?;
-    Ok(fs::read(spool.waiting(name))?)
+    let entry = syncpkg::spool::list::find(spool, &name.id)?.ok_or("no ticket")?;
+    Ok(fs::read(entry.path)?)
 }
 
 fn ask(name: &str) -> Done<Ask> {

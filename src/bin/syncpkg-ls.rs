@@ -77,17 +77,24 @@ fn ls(args: Args, scene: &mut Scene) -> Result<Status> {
         batch: args.batch,
         since: args.since,
     };
-    let listed = listed::listing(&scene.spool()?, &filter, &scene.clock)?;
-    if args.json.json {
-        program::objects(&mut scene.out, &listed)?;
-    } else if args.names {
-        listed.iter().try_for_each(|ticket| scene.out.line(&format!("{}/{}", ticket.tree, ticket.item())))?;
-    } else {
-        let rows: Vec<_> = listed.iter().map(|ticket| row(ticket, scene)).collect();
-        program::table(&mut scene.out, &rows)?;
-    }
+    let (spool, clock) = (scene.spool()?, scene.clock);
+    let mut rows = Vec::new();
+    listed::listing(&spool, &filter, &clock, &mut |ticket| {
+        if args.json.json {
+            return program::objects(&mut scene.out, &[ticket]);
+        }
+        if args.names {
+            return scene.out.line(&format!("{}/{}", ticket.tree, ticket.item()));
+        }
+        rows.push(row(&ticket, scene));
+        if rows.len() < PAGE { Ok(()) } else { program::table(&mut scene.out, &std::mem::take(&mut rows)) }
+    })?;
+    program::table(&mut scene.out, &rows)?;
     Ok(Status::Done)
 }
+
+/// So many rows are aligned together; who lists more does not wait for the last of them to see the first.
+const PAGE: usize = 1000;
 
 fn row(ticket: &Listed, scene: &Scene) -> Vec<String> {
     vec![

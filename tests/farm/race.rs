@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use syncpkg::base::Clock;
+use syncpkg::base::error::Kind;
 use syncpkg::names::{Instance, Outcome};
 use syncpkg::spool::claim::{self, Request};
 use syncpkg::spool::report::{self, Ending};
@@ -40,7 +41,13 @@ pub fn drain(spool: &Spool, builder: &str) -> Vec<String> {
             archs: vec!["x86_64".parse().unwrap()],
             count: 1,
         };
-        let Ok(claimed) = claim::take(spool, &request, &Clock::system()) else { return got };
+        let claimed = match claim::take(spool, &request, &Clock::system()) {
+            Ok(claimed) => claimed,
+            Err(error) => {
+                assert_eq!(error.kind, Kind::No, "{error}");
+                return got;
+            }
+        };
         for claimed in claimed {
             got.push(claimed.claim.id.to_string());
             let outcome = if got.len() % 3 == 0 { Outcome::Failed } else { Outcome::Built };
@@ -72,6 +79,7 @@ fn eight_builders_drain_the_queue_and_each_ticket_is_had_once() {
         let builders: Vec<_> = (0..8).map(|n| scope.spawn(move || drain(spool, &format!("b{n}")))).collect();
         builders.into_iter().flat_map(|builder| builder.join().unwrap()).collect()
     });
+    assert_eq!(farm.files("new"), Vec::<String>::new(), "nothing was left");
     assert_eq!(got.len(), 400, "had once each");
     assert_eq!(got.into_iter().collect::<BTreeSet<_>>(), asked, "none lost, none invented");
     farm.is_sound();

@@ -11,7 +11,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use rustix::fs::{AtFlags, CWD, Mode, OFlags, RenameFlags, Timespec, Timestamps, UTIME_OMIT};
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, RenameFlags, Timespec, Timestamps, UTIME_NOW, UTIME_OMIT};
 use rustix::io::Errno;
 
 pub use super::regular::{open_regular, read, read_open};
@@ -70,33 +70,44 @@ pub fn put_from<S: Read + Seek>(tmp: &Path, target: &Path, source: &mut S) -> Re
     }
 }
 
-/// Puts many files durably before one answer: all data, one `syncfs`, all names, each directory once.
+/// Writes `bytes` to the new file `path`, not durable yet: a draft, for [`name_all`].
 ///
 /// # Errors
-/// As [`put`]; a name that exists with other bytes is an error here. Some of the files may have been put.
-pub fn put_all(tmp: &Path, files: &[(PathBuf, Vec<u8>)]) -> Result<()> {
-    if let [(target, bytes)] = files {
-        return match put(tmp, target, bytes)? {
-            Put::Made | Put::Same => Ok(()),
-            Put::Differs => Err(taken(target)),
-        };
+/// Any failing system call.
+pub fn draft(path: &Path, bytes: &[u8]) -> Result<()> {
+    let mut file = match create_at(path) {
+        Err(Errno::NOENT) => make_dir(parent(path)).map(|()| create_at(path))?,
+        other => other,
     }
-    let mut made = Vec::with_capacity(files.len());
-    for (target, bytes) in files {
-        let (path, mut file) = create(tmp, target)?;
-        made.push((path.clone(), target));
-        file.write_all(bytes).map_err(|source| Error::io("write", target, source))?;
+    .map_err(|source| Error::io("create", path, source))?;
+    file.write_all(bytes).map_err(|source| Error::io("write", path, source))
+}
+
+/// Names the drafts in `drafts`, each called like its target, durably before one answer: all data (one fsync, or for
+/// several one `syncfs`), all names, each directory once.
+///
+/// # Errors
+/// As [`put`]; a name that exists is an error here. Some of the files may have been named.
+pub fn name_all(drafts: &Path, targets: &[PathBuf]) -> Result<()> {
+    let draft = |target: &Path| drafts.join(target.file_name().unwrap_or_default());
+    match targets {
+        [] => return Ok(()),
+        [target] => sync_file(&draft(target), target)?,
+        // One flush of the file system instead of an fsync for each file; same promise, see `put_from`.
+        _ => sync_fs(drafts)?,
     }
-    // One flush of the file system instead of an fsync for each file; same promise, see `put_from`.
-    sync_fs(tmp)?;
-    for (path, target) in &made {
-        if !name(path, target)? {
-            discard(path);
+    let mut directories = BTreeSet::new();
+    for target in targets {
+        if !name(&draft(target), target)? {
             return Err(taken(target));
         }
+        directories.insert(parent(target));
     }
-    let directories: BTreeSet<&Path> = made.iter().map(|(_, target)| parent(target)).collect();
     directories.into_iter().try_for_each(sync_dir)
+}
+
+fn sync_file(path: &Path, shown: &Path) -> Result<()> {
+    File::open(path).and_then(|file| file.sync_all()).map_err(|source| Error::io("fsync", shown, source))
 }
 
 fn taken(target: &Path) -> Error {
@@ -136,16 +147,7 @@ pub fn shift(from: &Path, to: &Path) -> Result<Shift> {
         // The kernel says EEXIST here too, and what "exists with the same bytes" is the only copy.
         return if present(from)? { confirm(from).map(|()| Shift::Moved) } else { Ok(Shift::Gone) };
     }
-    let first = rename_free(from, to);
-    let second = match first {
-        // Either name may be what is missing: look again at the source before judging.
-        Err(Errno::NOENT) if present(from)? => {
-            make_dir(parent(to))?;
-            rename_free(from, to)
-        }
-        other => other,
-    };
-    match second {
+    match rename_into(from, to)? {
         Ok(()) => {}
         Err(Errno::NOENT) => return Ok(Shift::Gone),
         // The name that stays is made durable before the other one goes.
@@ -157,9 +159,60 @@ pub fn shift(from: &Path, to: &Path) -> Result<Shift> {
     // `from` it may come back beside itself.
     sync_dir(parent(to))?;
     if parent(from) != parent(to) {
-        sync_dir(parent(from))?;
+        sync_left(parent(from))?;
     }
     Ok(Shift::Moved)
+}
+
+/// Moves `from` to `to`, which must be free, without making it durable: for moves between two places that mean
+/// the same, so that a power cut which takes one back changes nothing.
+///
+/// # Errors
+/// As [`shift`].
+pub fn relocate(from: &Path, to: &Path) -> Result<Shift> {
+    match rename_into(from, to)? {
+        Ok(()) => Ok(Shift::Moved),
+        Err(Errno::NOENT) => Ok(Shift::Gone),
+        Err(Errno::EXIST) => Err(taken(to)),
+        Err(source) => Err(Error::io("rename", from, source)),
+    }
+}
+
+/// Makes `name` another name of the file `of`, in place of whatever had it; not fsynced: for indexes, which can
+/// be made again.
+///
+/// # Errors
+/// Any failing system call.
+pub fn link(of: &Path, name: &Path) -> Result<()> {
+    let fail = |source| Error::io("link", name, source);
+    let made = match fs::hard_link(of, name) {
+        Err(source) if source.kind() == io::ErrorKind::NotFound && present(of)? => {
+            make_dir(parent(name))?;
+            fs::hard_link(of, name)
+        }
+        other => other,
+    };
+    match made {
+        Err(source) if source.kind() == io::ErrorKind::AlreadyExists => {
+            let temporary = parent(name).join(format!(".{}", random::word(8)));
+            fs::hard_link(of, &temporary).map_err(fail)?;
+            let renamed = fs::rename(&temporary, name);
+            // Two names of one file: the rename did nothing and left both.
+            discard(&temporary);
+            renamed.map_err(fail)
+        }
+        other => other.map_err(fail),
+    }
+}
+
+/// Removes the file `path` if it is there, not fsynced: for what can be derived again.
+pub fn forget(path: &Path) {
+    discard(path);
+}
+
+/// Removes the directory `path` if it is empty, not fsynced; returns whether it did.
+pub fn prune(path: &Path) -> bool {
+    fs::remove_dir(path).is_ok()
 }
 
 /// Replaces `path` by `bytes` when they differ; whole at any moment, but not fsynced: for what can be derived
@@ -258,6 +311,20 @@ pub fn touch(path: &Path, time: SystemTime) -> Result<bool> {
     }
 }
 
+/// Wakes who watches the directory `path` ([`super::watch::Watch::bell`]): sets both its times, which the kernel tells
+/// them; one time alone it would not. Silent when there is no such directory: nobody watches it.
+///
+/// # Errors
+/// Any other failing system call.
+pub fn ring(path: &Path) -> Result<()> {
+    let now = Timespec { tv_sec: 0, tv_nsec: UTIME_NOW };
+    let times = Timestamps { last_access: now, last_modification: now };
+    match rustix::fs::utimensat(CWD, path, &times, AtFlags::SYMLINK_NOFOLLOW) {
+        Ok(()) | Err(Errno::NOENT) => Ok(()),
+        Err(source) => Err(Error::io("touch", path, source)),
+    }
+}
+
 /// Makes durable the name and the bytes of a file that somebody else made: an answer that rests on a name
 /// found, not made, must not rest on a name its maker had not fsynced yet.
 ///
@@ -292,15 +359,17 @@ fn create(dir: &Path, target: &Path) -> Result<(PathBuf, File)> {
     let last = target.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let short: String = last.chars().filter(char::is_ascii).take(200).collect();
     let path = dir.join(format!(".{short}.{}", random::word(8)));
-    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let open = || rustix::fs::open(&path, flags, Mode::from_raw_mode(0o644));
-    let opened = match open() {
+    let opened = match create_at(&path) {
         // `tmp/` was tidied away by somebody.
-        Err(Errno::NOENT) => make_dir(dir).map(|()| open())?,
+        Err(Errno::NOENT) => make_dir(dir).map(|()| create_at(&path))?,
         other => other,
     };
-    let file = opened.map_err(|source| Error::io("create", target, source))?;
-    Ok((path, File::from(file)))
+    opened.map(|file| (path, file)).map_err(|source| Error::io("create", target, source))
+}
+
+fn create_at(path: &Path) -> Result<File, Errno> {
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    rustix::fs::open(path, flags, Mode::from_raw_mode(0o644)).map(File::from)
 }
 
 fn copy<S: Read + Seek>(source: &mut S, file: &mut File, path: &Path) -> Result<()> {
@@ -310,19 +379,27 @@ fn copy<S: Read + Seek>(source: &mut S, file: &mut File, path: &Path) -> Result<
 
 /// Gives the finished temporary file its name; false when the name is taken.
 fn name(path: &Path, target: &Path) -> Result<bool> {
-    let first = rename_free(path, target);
-    let second = match first {
-        Err(Errno::NOENT) => {
-            make_dir(parent(target))?;
-            rename_free(path, target)
-        }
-        other => other,
-    };
-    match second {
+    match rename_into(path, target)? {
         Ok(()) => Ok(true),
         Err(Errno::EXIST) => Ok(false),
         Err(source) => Err(Error::io("rename", target, source)),
     }
+}
+
+/// Renames into a directory that is made when it is missing, and again when somebody removes it, empty, before the
+/// rename comes. Either name may be what is missing: the source is looked at before that is judged.
+fn rename_into(from: &Path, to: &Path) -> Result<Result<(), Errno>> {
+    for _ in 0..100 {
+        match rename_free(from, to) {
+            Err(Errno::NOENT) if present(from)? => make_dir(parent(to))?,
+            other => return Ok(other),
+        }
+    }
+    Err(Error::again(format!(
+        "cannot rename {}: somebody keeps removing {}",
+        from.display(),
+        parent(to).display()
+    )))
 }
 
 /// `std::fs::rename` would overwrite in silence; this one call is the compare-and-swap of the protocol.
@@ -376,6 +453,14 @@ fn present(path: &Path) -> Result<bool> {
 fn sync_dir(path: &Path) -> Result<()> {
     let directory = File::open(path).map_err(|source| Error::io("open", path, source))?;
     directory.sync_all().map_err(|source| Error::io("fsync", path, source))
+}
+
+/// What a file has left may be removed as soon as it is empty; then its own name is what must not come back.
+fn sync_left(path: &Path) -> Result<()> {
+    match sync_dir(path) {
+        Err(_) if !present(path)? => sync_left(parent(path)),
+        other => other,
+    }
 }
 
 fn parent(path: &Path) -> &Path {

@@ -4,7 +4,7 @@
 //! wait never lasts longer than it was told.
 
 use std::os::fd::AsFd;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use inotify::{Inotify, WatchMask};
@@ -19,17 +19,44 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// Begins to watch what appears in and vanishes from `directories`, which exist.
+    /// Begins to watch what changes in `directories`, which exist.
     ///
     /// # Errors
     /// No inotify to be had (`fs.inotify.max_user_instances`), or a directory that is not there.
     pub fn on(directories: &[PathBuf]) -> Result<Self> {
-        let inotify = Inotify::init().map_err(|source| Error::io("watch", "the spool", source))?;
-        let mask = WatchMask::CREATE | WatchMask::MOVED_TO | WatchMask::MOVED_FROM | WatchMask::DELETE;
-        for directory in directories {
-            inotify.watches().add(directory, mask).map_err(|source| Error::io("watch", directory, source))?;
-        }
-        Ok(Self { inotify })
+        let all = WatchMask::CREATE | WatchMask::MOVED_TO | WatchMask::MOVED_FROM | WatchMask::DELETE;
+        directories.iter().try_fold(Self::empty()?, |watch, directory| watch.also(directory, all))
+    }
+
+    /// Begins to watch nothing yet.
+    ///
+    /// # Errors
+    /// No inotify to be had.
+    pub fn empty() -> Result<Self> {
+        Inotify::init()
+            .map(|inotify| Self { inotify })
+            .map_err(|source| Error::io("watch", "the spool", source))
+    }
+
+    /// Watches also whether somebody rings ([`super::durable::ring`], or `touch` by hand) at `directory`.
+    ///
+    /// # Errors
+    /// The directory is not there.
+    pub fn bell(self, directory: &Path) -> Result<Self> {
+        self.also(directory, WatchMask::ATTRIB)
+    }
+
+    /// Watches also what goes from `directory`.
+    ///
+    /// # Errors
+    /// The directory is not there.
+    pub fn removals(self, directory: &Path) -> Result<Self> {
+        self.also(directory, WatchMask::MOVED_FROM | WatchMask::DELETE)
+    }
+
+    fn also(self, directory: &Path, mask: WatchMask) -> Result<Self> {
+        let added = self.inotify.watches().add(directory, mask);
+        added.map(|_| self).map_err(|source| Error::io("watch", directory, source))
     }
 
     /// Waits until something happens, a signal comes, or `limit` has passed; returns whether something happened.
@@ -68,6 +95,16 @@ impl Watch {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_bell_is_heard_and_nothing_else_is() {
+        let place = tempfile::tempdir().unwrap();
+        let mut watch = Watch::empty().unwrap().bell(place.path()).unwrap();
+        std::fs::write(place.path().join("x"), "").unwrap();
+        assert!(!watch.wait(Duration::ZERO).unwrap());
+        crate::base::durable::ring(place.path()).unwrap();
+        assert!(watch.wait(Duration::from_secs(5)).unwrap());
+    }
 
     #[test]
     fn what_happened_after_the_watch_began_is_not_missed() {

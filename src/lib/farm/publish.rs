@@ -13,7 +13,7 @@ use crate::base::output::inert;
 use crate::base::{Error, Result, lock};
 use crate::config::{Config, TreeSection};
 use crate::names::{Arch, Name, State, Tree};
-use crate::spool::{Entry, Product, Report, Spool, Ticket, list, product, report};
+use crate::spool::{Entry, Product, Report, Spool, Ticket, list, product, report, waiting};
 use crate::tree::{self, Reading, Repository};
 
 /// A built ticket whose packages are held.
@@ -78,7 +78,10 @@ fn of_tree(config: &Config, spool: &Spool, tree: &Tree, held: &[Held]) -> Result
             Verdict::NotNow(why) => postpone(spool, &one.entry, &why)?,
             Verdict::Never(why) => set_aside(spool, &one.entry, &why)?,
             Verdict::Wanted => match one_ticket(spool, section, one) {
-                Ok(()) => lines.push(format!("published {}", one.entry.name.item)),
+                Ok(()) => {
+                    lines.push(format!("published {}", one.entry.name.item));
+                    waiting::settle(spool, &one.entry)?;
+                }
                 // Forced, though it is published: what is there stays, and holds up nobody.
                 Err(error) if error.kind == Kind::No => set_aside(spool, &one.entry, &error.to_string())?,
                 Err(error) => postpone(spool, &one.entry, &error.to_string())?,
@@ -99,7 +102,8 @@ fn set_aside(spool: &Spool, entry: &Entry, why: &str) -> Result<()> {
     let (id, epoch) = (&entry.name.id, entry.name.epoch);
     durable::replace(&spool.unwanted_reason(id, epoch), format!("{}\n", inert(why)).as_bytes())?;
     durable::shift(&spool.hold(id, epoch), &spool.unwanted(id, epoch))?;
-    durable::remove(&spool.hold_reason(id, epoch))
+    durable::remove(&spool.hold_reason(id, epoch))?;
+    waiting::settle(spool, entry)
 }
 
 /// Whether a result is to be published.

@@ -13,10 +13,13 @@ use crate::base::output::inert;
 use crate::base::watch::Watch;
 use crate::base::{Clock, Error, Result, lock};
 use crate::config::Config;
-use crate::spool::{Spool, check, lease};
+use crate::spool::{Spool, check, lease, waiting};
 
 /// How long the daemon rests at the most between two rounds.
 const REST: Duration = Duration::from_secs(60);
+
+/// How many parked tickets a round wakes at the most.
+const WAKE: usize = 10_000;
 
 /// What a round did and what went wrong in it.
 #[derive(Debug, Clone, Default)]
@@ -27,6 +30,8 @@ pub struct Round {
     pub errors: Vec<Error>,
     /// What went wrong in the round before, in words.
     pub before: Vec<String>,
+    /// There is more to do at once: no round lasts longer because much has piled up.
+    pub more: bool,
 }
 
 impl Round {
@@ -60,6 +65,10 @@ pub fn go(config: &Config, spool: &Spool, clock: &Clock) -> Result<Option<Round>
     round.part(drop_box::act(config, spool, clock));
     round.part(reclaim(config, spool, clock));
     round.part(publish::publish(config, spool));
+    match waiting::wake_all(spool, WAKE) {
+        Ok(more) => round.more = more,
+        Err(error) => round.errors.push(error),
+    }
     round.part(super::notify::notify(config, spool, clock));
     round.part(check::sweep(spool).map(|()| Vec::new()));
     round.part(super::site::write(config, spool, &|_, _| (), clock).map(|()| Vec::new()));
@@ -106,8 +115,12 @@ pub fn keep_going(
     let places = ["drop", "hold", "owed"].map(|name| spool.at(name));
     while !stop() {
         let mut watch = Watch::on(&places)?;
+        let mut rest = REST;
         match go(config, spool, clock) {
             Ok(Some(round)) => {
+                if round.more {
+                    rest = Duration::ZERO;
+                }
                 round.done.iter().for_each(|line| say(line));
                 round.errors.iter().filter(|error| !round.is_old(error)).for_each(|error| say(&line(error)));
             }
@@ -116,7 +129,7 @@ pub fn keep_going(
         }
         // What the round itself did there starts one more, which finds nothing to do and then rests.
         if !stop() {
-            watch.wait(REST)?;
+            watch.wait(rest)?;
         }
     }
     Ok(())

@@ -12,6 +12,7 @@ use crate::base::{Clock, Error, Result, durable};
 use crate::build::first_error;
 use crate::config::Config;
 use crate::names::State;
+use crate::spool::InOrder;
 use crate::spool::waiting::Queue;
 use crate::spool::{Spool, list};
 use crate::web::{self, Counts, Facts, FirstError, Sources, UnbuiltRow};
@@ -57,12 +58,13 @@ fn facts(config: &Config, spool: &Spool, clock: &Clock) -> Result<Facts> {
     let mut facts = Facts { free: durable::available(spool.root()).ok(), ..Facts::default() };
     let published =
         |entry: &crate::spool::Entry| entry.state() == State::Built && why::is_published(config, entry);
-    facts.published = list::done(spool)?.into_iter().filter(published).map(|entry| entry.name.id).collect();
-    let queue = Queue::load(spool)?;
-    for entry in queue.waiting() {
+    facts.published = list::done(spool, published)?.into_iter().map(|entry| entry.name.id).collect();
+    let mut queue = Queue::new(spool);
+    for entry in InOrder::all(spool)? {
+        let entry = entry?;
         let Ok(ticket) = entry.ticket() else { continue };
-        if let Some(blocker) = queue.blocker(spool, entry, &ticket)? {
-            facts.waiting_reasons.insert(entry.name.id.clone(), blocker.to_string());
+        if let Some(blocker) = queue.blocker(&entry.name, &ticket)? {
+            facts.waiting_reasons.insert(entry.name.id, blocker.to_string());
         }
     }
     // Pages without this list are better than none; what is wrong with the tree is said by syncpkg-unbuilt.

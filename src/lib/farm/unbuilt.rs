@@ -76,7 +76,7 @@ pub fn find(config: &Config, spool: &Spool, filter: &Filter, scratch: &Path, clo
     {
         return Err(Error::wrong(format!("there is no tree {tree} in the configuration")));
     }
-    let queue = Queue::load(spool)?;
+    let mut queue = Queue::new(spool);
     let mut found = Found::default();
     for (tree, section) in &config.tree {
         if filter.tree.as_ref().is_some_and(|only| only != tree) {
@@ -86,7 +86,7 @@ pub fn find(config: &Config, spool: &Spool, filter: &Filter, scratch: &Path, clo
         let readings = tree::read_all(section, tree, &tip, scratch)?;
         let times = Repository::new(tree, section).commit_times(&tip, &lacking(section, &readings))?;
         for one in missing(tree, section, &times, &readings, filter, clock) {
-            let cause = why::cause(config, spool, tree, &one.item, &queue, clock)?;
+            let cause = why::cause(config, spool, tree, &one.item, &mut queue, clock)?;
             found.rows.push(row(&one, cause, clock));
             found.missing.push(one);
         }

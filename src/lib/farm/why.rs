@@ -1,6 +1,6 @@
 //! Why something is not built: the state of a package, since when, and what has to happen next.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -11,7 +11,7 @@ use crate::config::Config;
 use crate::names::{Arch, Item, Outcome, State, Tree};
 use crate::spool::listed::{ending, waits_for};
 use crate::spool::waiting::Queue;
-use crate::spool::{Entry, Spool, Stand, abort, builder, list};
+use crate::spool::{Entry, InOrder, Spool, Stand, abort, builder, list};
 use crate::tree;
 
 /// The answer for one package.
@@ -48,8 +48,8 @@ pub fn explain(config: &Config, spool: &Spool, text: &str, clock: &Clock) -> Res
         return Err(Error::no(format!("{text} was never enqueued"))
             .hint(format!("ask for it: syncpkg-enqueue {text}")));
     }
-    let queue = Queue::load(spool)?;
-    newest.values().map(|entry| one(config, spool, entry, &queue, clock)).collect()
+    let mut queue = Queue::new(spool);
+    newest.values().map(|entry| one(config, spool, entry, &mut queue, clock)).collect()
 }
 
 /// What is unfinished matters more than what has ended; of those the later one.
@@ -57,12 +57,12 @@ fn later(entry: &Entry, than: &Entry) -> bool {
     let rank = |entry: &Entry| {
         let unfinished = !matches!(entry.name.stand, Stand::Done(_));
         let superseded = entry.state() == State::Superseded;
-        (unfinished, !superseded, entry.name.id.clone())
+        (unfinished, !superseded, entry.name.id)
     };
     rank(entry) > rank(than)
 }
 
-fn one(config: &Config, spool: &Spool, entry: &Entry, queue: &Queue, clock: &Clock) -> Result<Why> {
+fn one(config: &Config, spool: &Spool, entry: &Entry, queue: &mut Queue, clock: &Clock) -> Result<Why> {
     Ok(Why {
         tree: entry.name.tree.clone(),
         arch: entry.name.item.arch.clone(),
@@ -77,7 +77,13 @@ fn one(config: &Config, spool: &Spool, entry: &Entry, queue: &Queue, clock: &Clo
 ///
 /// # Errors
 /// A directory that cannot be read.
-pub fn reason(config: &Config, spool: &Spool, entry: &Entry, queue: &Queue, clock: &Clock) -> Result<String> {
+pub fn reason(
+    config: &Config,
+    spool: &Spool,
+    entry: &Entry,
+    queue: &mut Queue,
+    clock: &Clock,
+) -> Result<String> {
     match &entry.name.stand {
         Stand::Waiting(_) => waiting(spool, entry, queue, clock),
         Stand::Building(hold) => {
@@ -93,11 +99,11 @@ pub fn reason(config: &Config, spool: &Spool, entry: &Entry, queue: &Queue, cloc
     }
 }
 
-fn waiting(spool: &Spool, entry: &Entry, queue: &Queue, clock: &Clock) -> Result<String> {
+fn waiting(spool: &Spool, entry: &Entry, queue: &mut Queue, clock: &Clock) -> Result<String> {
     if spool.is_paused() {
         return Ok(format!("all claims are paused: {} is there", spool.at("pause").display()));
     }
-    if let Some(text) = waits_for(spool, entry, Some(queue), clock) {
+    if let Some(text) = waits_for(spool, entry, entry.ticket().ok().as_ref(), queue, clock) {
         return Ok(text);
     }
     let arch = &entry.name.item.arch;
@@ -117,15 +123,29 @@ fn waiting(spool: &Spool, entry: &Entry, queue: &Queue, clock: &Clock) -> Result
     if able.iter().all(|builder| builder.paused) {
         return Ok(format!("every builder for {arch} is paused: {}", names(true)));
     }
-    let before = queue.waiting().iter().take_while(|other| other.name.id != entry.name.id);
-    let before =
-        before.filter(|other| other.name.item.arch == *arch || other.name.item.arch.is_any()).count();
-    let place = match before {
+    let place = match before(spool, entry)? {
         0 => "it is next".to_owned(),
         1 => "1 ticket is before it".to_owned(),
+        MANY => format!("{MANY} tickets or more are before it"),
         n => format!("{n} tickets are before it"),
     };
     Ok(format!("waits for a builder ({}): {place}", names(false)))
+}
+
+/// How many tickets are counted: an answer must not take longer when more are waiting.
+const MANY: usize = 1000;
+
+/// Counts what a builder of its architecture is given before `entry`, up to [`MANY`].
+fn before(spool: &Spool, entry: &Entry) -> Result<usize> {
+    let archs = [entry.name.item.arch.clone(), "any".parse()?];
+    let mut count = 0;
+    for other in InOrder::to_look(spool, archs.iter().collect::<BTreeSet<_>>())? {
+        if other?.name.id == entry.name.id || count == MANY {
+            break;
+        }
+        count += 1;
+    }
+    Ok(count)
 }
 
 /// Says how it ended, in words that follow the outcome, and what makes it start again.
@@ -181,7 +201,7 @@ pub fn cause(
     spool: &Spool,
     tree: &Tree,
     item: &Item,
-    queue: &Queue,
+    queue: &mut Queue,
     clock: &Clock,
 ) -> Result<String> {
     let mut entries = list::of_package(spool, Some(tree), &item.name)?;

@@ -11,9 +11,9 @@ use crate::base::random;
 use crate::base::{Error, Result};
 
 /// `YYYYMMDD-HHMMSS-mmm-rrrrrr`, UTC: sorts by age, fits a file name, an address, a mouth.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct Id(String);
+pub struct Id([u8; LENGTH]);
 
 const LENGTH: usize = 26;
 
@@ -21,7 +21,11 @@ impl Id {
     /// Makes a new one for the time `now`.
     pub fn new(now: Timestamp) -> Self {
         let milliseconds = now.as_millisecond().rem_euclid(1000);
-        Self(format!("{}-{milliseconds:03}-{}", now.strftime("%Y%m%d-%H%M%S"), random::word(6)))
+        let mut id = [b'0'; LENGTH];
+        let text = format!("{}-{milliseconds:03}-{}", now.strftime("%Y%m%d-%H%M%S"), random::word(6));
+        // Years below 0 and above 9999 have other lengths; no clock of ours shows them.
+        id.iter_mut().zip(text.bytes()).for_each(|(to, from)| *to = from);
+        Self(id)
     }
 
     /// Makes `count` of them for the time `now`, in ascending order: a batch keeps the order it was given in.
@@ -44,17 +48,17 @@ impl Id {
 
     /// Returns the ID as text.
     pub fn as_str(&self) -> &str {
-        &self.0
+        std::str::from_utf8(&self.0).unwrap_or_default()
     }
 
     /// Returns the day, `YYYYMMDD`: the directory its reports and logs are kept in.
     pub fn day(&self) -> &str {
-        self.0.get(..8).unwrap_or_default()
+        self.as_str().get(..8).unwrap_or_default()
     }
 
     /// Returns when the ticket was made, to the millisecond.
     pub fn time(&self) -> Timestamp {
-        time_of(&self.0).unwrap_or(Timestamp::UNIX_EPOCH)
+        time_of(self.as_str()).unwrap_or(Timestamp::UNIX_EPOCH)
     }
 }
 
@@ -79,7 +83,10 @@ impl FromStr for Id {
                 .get(20..)
                 .is_some_and(|part| part.bytes().all(|b| matches!(b, b'a'..=b'z' | b'2'..=b'7')))
             && time_of(text).is_some();
-        if shape { Ok(Self(text.to_owned())) } else { Err(Error::wrong("that is no ticket ID")) }
+        match text.as_bytes().try_into() {
+            Ok(bytes) if shape => Ok(Self(bytes)),
+            Ok(_) | Err(_) => Err(Error::wrong("that is no ticket ID")),
+        }
     }
 }
 
@@ -92,13 +99,19 @@ impl TryFrom<String> for Id {
 
 impl From<Id> for String {
     fn from(id: Id) -> String {
-        id.0
+        id.as_str().to_owned()
+    }
+}
+
+impl fmt::Debug for Id {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
     }
 }
 
 impl fmt::Display for Id {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(&self.0)
+        f.pad(self.as_str())
     }
 }
 

@@ -1,6 +1,8 @@
-//! Single words: each a string that has passed its grammar.
+//! Single words: each a string that has passed its grammar, shared by its copies: a mass rebuild has a million
+//! of them.
 
 use std::fmt;
+use std::sync::Arc;
 
 use crate::base::{Error, Result};
 
@@ -11,7 +13,7 @@ macro_rules! words {
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
         #[serde(try_from = "String", into = "String")]
-        pub struct $type(String);
+        pub struct $type(Arc<str>);
 
         impl $type {
             /// Returns the word.
@@ -25,7 +27,7 @@ macro_rules! words {
             fn from_str(text: &str) -> Result<Self> {
                 let check: fn(&str) -> Result<(), &'static str> = $check;
                 match check(text) {
-                    Ok(()) => Ok(Self(text.to_owned())),
+                    Ok(()) => Ok(Self(text.into())),
                     Err(why) => Err(Error::wrong(format!("{} \"{}\" is not allowed: {why}", $what, shown(text)))),
                 }
             }
@@ -40,7 +42,7 @@ macro_rules! words {
 
         impl From<$type> for String {
             fn from(word: $type) -> String {
-                word.0
+                word.0.to_string()
             }
         }
 
@@ -52,7 +54,7 @@ macro_rules! words {
 
         impl AsRef<std::path::Path> for $type {
             fn as_ref(&self) -> &std::path::Path {
-                self.0.as_ref()
+                str::as_ref(&self.0)
             }
         }
     )*};
@@ -82,7 +84,7 @@ words! {
 impl Arch {
     /// Tells whether a package for this architecture can be built anywhere.
     pub fn is_any(&self) -> bool {
-        self.0 == "any"
+        *self.0 == *"any"
     }
 }
 

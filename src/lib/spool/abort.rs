@@ -1,7 +1,7 @@
 //! Aborting: ends waiting and running tickets. Abort is final: no other outcome is ever shown.
 
 use super::report::{blank, file};
-use super::{Entry, Report, Spool, Stand, list};
+use super::{Entry, Report, Spool, Stand, list, waiting};
 use crate::base::durable::{self, Shift};
 use crate::base::{Clock, Error, Result};
 use crate::names::{Id, Item, Name, Outcome, Tree};
@@ -131,7 +131,10 @@ fn end(spool: &Spool, entry: &Entry, by: &str, reason: &str, clock: &Clock) -> R
     let name = entry.name.standing(Stand::Done(Outcome::Aborted));
     let path = spool.done(&name);
     match durable::shift(&entry.path, &path)? {
-        Shift::Moved => Ok(Some(Entry { name, builder: entry.builder.clone(), path })),
+        Shift::Moved => {
+            let ended = Entry { name, builder: entry.builder.clone(), path };
+            waiting::settle(spool, &ended).map(|()| Some(ended))
+        }
         Shift::Gone => Ok(None),
     }
 }

@@ -143,9 +143,8 @@ pub fn release(spool: &Spool, name: &Builder, clock: &Clock) -> Result<usize> {
     let mut released = 0;
     for entry in list::building_by(spool, name)? {
         let back = entry.name.standing(Stand::Waiting(None));
-        if durable::shift(&entry.path, &spool.waiting(&back))? == durable::Shift::Moved {
+        if queue::come_back(spool, &entry.path, &back, clock)? == durable::Shift::Moved {
             released += 1;
-            queue::make_way(spool, &back, clock)?;
             if let Some(claim) = Claim::of(&entry) {
                 let _ = fs::remove_file(spool.live(&claim.id, claim.epoch));
             }

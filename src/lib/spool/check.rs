@@ -1,18 +1,19 @@
 //! The invariants of a spool, one function each, and the repair of what has one right answer.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::Serialize;
 
+use super::index::Index;
 use super::place::{DIRECTORIES, TOLERATED, make};
-use super::{Entry, Report, Spool, Stand, TicketName, list, queue, report};
+use super::{Entry, Report, Spool, Stand, TicketName, list, queue, report, shelf};
 use crate::base::durable::{self, Shift};
 use crate::base::error::Kind;
 use crate::base::{Clock, Result, lock, output};
-use crate::names::{Arch, Builder, Id, Name, Tree};
+use crate::names::{Arch, Builder, Id, Name, Package, State, Tree};
 
 /// How long a file may lie in `tmp` before whoever made it is dead for certain.
 const STALE: Duration = Duration::from_secs(24 * 3600);
@@ -68,34 +69,95 @@ pub fn quarantine(spool: &Spool, path: &Path, why: &str) -> Result<()> {
 /// # Errors
 /// A directory that cannot be read, a repair that fails.
 pub fn check(spool: &Spool, repair: bool, clock: &Clock) -> Result<Vec<Problem>> {
-    let mut look = Look { spool, repair, clock, problems: Vec::new() };
+    let mut look = Checkup { spool, repair, clock, problems: Vec::new() };
     look.whole()?;
     let _lock = if repair { Some(spool.lock_queue(lock::PATIENCE)?) } else { None };
     // Before anything is added to it.
     look.quarantined()?;
     look.foreign()?;
-    let mut entries = look.complete()?;
+    let census = look.complete()?;
     if !repair {
         // Whoever is changing the queue now has finished after this (one who may not lock only looks).
         drop(spool.lock_queue(lock::PATIENCE));
     }
-    // What moved on meanwhile was listed twice, or is being superseded.
-    entries.retain(|entry| entry.path.symlink_metadata().is_ok());
-    look.conserved(&entries)?;
-    look.superseded(&entries)?;
-    look.ended(&entries);
+    let suspects = suspects(spool, &census)?;
+    look.conserved(&suspects)?;
+    look.superseded(&suspects)?;
+    look.known(&census)?;
     look.leftovers()?;
     Ok(look.problems)
 }
 
-struct Look<'a> {
+/// What a walk through all tickets keeps of them: little, because there may be a million.
+#[derive(Default)]
+struct Census {
+    /// The tickets that have not ended.
+    unfinished: HashSet<Id>,
+    /// Tickets met in more than one place.
+    twice: HashSet<Id>,
+    /// What waits, by package (a hash of it, which is enough to be suspicious).
+    waiting: HashSet<u64>,
+    /// Packages of which more than one ticket waits.
+    rivals: HashSet<u64>,
+    /// Tickets that wait, but that nobody who looks for their package finds.
+    unknown: Vec<Entry>,
+}
+
+impl Census {
+    fn count(&mut self, index: Option<&Index>, entry: Entry) {
+        let id = entry.name.id;
+        match entry.name.stand {
+            Stand::Done(_) if !self.unfinished.contains(&id) => return,
+            Stand::Done(_) => drop(self.twice.insert(id)),
+            Stand::Waiting(_) | Stand::Building(_) => {
+                if !self.unfinished.insert(id) {
+                    self.twice.insert(id);
+                }
+            }
+        }
+        let package = entry.name.package();
+        let waits = entry.state() == State::Waiting;
+        if waits && !self.waiting.insert(hash(&package)) {
+            self.rivals.insert(hash(&package));
+        }
+        if waits && index.is_some_and(|index| !index.knows(&package, &entry)) {
+            self.unknown.push(entry);
+        }
+    }
+}
+
+fn hash(package: &Package) -> u64 {
+    use std::hash::{DefaultHasher, Hash, Hasher};
+    let mut hasher = DefaultHasher::new();
+    package.hash(&mut hasher);
+    hasher.finish()
+}
+
+/// Returns the tickets the census was suspicious of, as they are now: what moved on meanwhile was met twice, or is
+/// being superseded.
+fn suspects(spool: &Spool, census: &Census) -> Result<Vec<Entry>> {
+    if census.twice.is_empty() && census.rivals.is_empty() {
+        return Ok(Vec::new());
+    }
+    let wanted = |entry: &Entry| {
+        census.twice.contains(&entry.name.id) || census.rivals.contains(&hash(&entry.name.package()))
+    };
+    let mut entries = list::waiting(spool)?;
+    entries.extend(list::building(spool)?);
+    entries.retain(&wanted);
+    entries.extend(list::done(spool, wanted)?);
+    entries.retain(|entry| entry.path.symlink_metadata().is_ok());
+    Ok(entries)
+}
+
+struct Checkup<'a> {
     spool: &'a Spool,
     repair: bool,
     clock: &'a Clock,
     problems: Vec<Problem>,
 }
 
-impl Look<'_> {
+impl Checkup<'_> {
     fn found(
         &mut self,
         path: &Path,
@@ -138,9 +200,11 @@ impl Look<'_> {
         }
         self.strays::<Arch>("new")?;
         self.strays::<Builder>("run")?;
-        self.strays::<Tree>("done")?;
-        for tree in list::directories::<Tree>(&self.spool.at("done"))? {
-            self.strays::<Name>(&format!("done/{tree}"))?;
+        for place in ["park", "done"] {
+            self.strays::<Tree>(place)?;
+            for tree in list::directories::<Tree>(&self.spool.at(place))? {
+                self.strays::<Name>(&format!("{place}/{tree}"))?;
+            }
         }
         Ok(())
     }
@@ -157,25 +221,49 @@ impl Look<'_> {
         Ok(())
     }
 
-    /// Complete: every file in `new`, `run`, `done` passes the grammar and parses, and lies where its name says.
-    fn complete(&mut self) -> Result<Vec<Entry>> {
-        let mut entries = Vec::new();
+    /// Complete: every file in `new`, `park`, `run`, `done` passes the grammar and parses, and lies where its name
+    /// says; an ended one has the report that ended it.
+    fn complete(&mut self) -> Result<Census> {
+        let (mut census, index) = (Census::default(), Index::open(self.spool));
         for (directory, place) in places(self.spool)? {
+            self.nameless(&directory)?;
+            let mut here = HashSet::new();
             for text in list::names(&directory)? {
-                let path = directory.join(&text);
-                match text.parse::<TicketName>() {
-                    Err(error) => self.bad(&path, &error.to_string())?,
-                    Ok(name) if !place.fits(&name) => self.bad(&path, "lies in the wrong directory")?,
-                    Ok(name) => {
-                        let entry = Entry { name, builder: place.builder(), path };
-                        if self.readable(&entry)? {
-                            entries.push(entry);
-                        }
-                    }
+                let Some(entry) = self.entry(&directory, &place, &text)? else { continue };
+                if !here.insert(entry.name.id) {
+                    census.twice.insert(entry.name.id);
+                }
+                self.ended(&entry);
+                census.count(index.as_ref(), entry);
+            }
+        }
+        Ok(census)
+    }
+
+    fn entry(&mut self, directory: &Path, place: &Place, text: &str) -> Result<Option<Entry>> {
+        let path = directory.join(text);
+        match text.parse::<TicketName>() {
+            Err(_) if place.is_chunk(text) && path.is_dir() => {}
+            Err(error) => self.bad(&path, &error.to_string())?,
+            Ok(name) if !place.fits(&name) => self.bad(&path, "lies in the wrong directory")?,
+            Ok(name) => {
+                let entry = Entry { name, builder: place.builder(), path };
+                if self.readable(&entry)? {
+                    return Ok(Some(entry));
                 }
             }
         }
-        Ok(entries)
+        Ok(None)
+    }
+
+    /// No program of ours makes a name that is not UTF-8, and none can speak of one.
+    fn nameless(&mut self, directory: &Path) -> Result<()> {
+        for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
+            if entry.file_name().to_str().is_none() {
+                self.bad(&entry.path(), "its name is not UTF-8")?;
+            }
+        }
+        Ok(())
     }
 
     fn readable(&mut self, entry: &Entry) -> Result<bool> {
@@ -235,7 +323,7 @@ impl Look<'_> {
             else {
                 continue;
             };
-            let (spool, clock, id) = (self.spool, self.clock, later.name.id.clone());
+            let (spool, clock, id) = (self.spool, self.clock, later.name.id);
             self.found(&entry.path, format!("{id} asks for the same package later"), || {
                 queue::supersede(spool, entry, &id, clock).map(|()| "superseded".to_owned())
             })?;
@@ -244,16 +332,31 @@ impl Look<'_> {
     }
 
     /// Final: an ended ticket has the report that ended it.
-    fn ended(&mut self, entries: &[Entry]) {
-        for entry in entries {
-            let Stand::Done(outcome) = entry.name.stand else { continue };
-            let path = self.spool.report(&entry.name.id, entry.name.epoch, outcome);
-            if let Err(error) = Report::read(&path) {
-                let path = entry.path.strip_prefix(self.spool.root()).unwrap_or(&entry.path);
-                let path = path.to_string_lossy().into_owned();
-                self.problems.push(Problem { path, text: format!("has no report: {error}"), repaired: None });
-            }
+    fn ended(&mut self, entry: &Entry) {
+        let Stand::Done(outcome) = entry.name.stand else { return };
+        let path = self.spool.report(&entry.name.id, entry.name.epoch, outcome);
+        if let Err(error) = Report::read(&path) {
+            let path = entry.path.strip_prefix(self.spool.root()).unwrap_or(&entry.path);
+            let path = path.to_string_lossy().into_owned();
+            self.problems.push(Problem { path, text: format!("has no report: {error}"), repaired: None });
         }
+    }
+
+    /// Whoever looks for a waiting ticket by the name of its package finds it.
+    fn known(&mut self, census: &Census) -> Result<()> {
+        let index = if self.repair { Some(Index::ready(self.spool)?) } else { Index::open(self.spool) };
+        let Some(index) = index else { return Ok(()) };
+        for entry in &census.unknown {
+            let package = entry.name.package();
+            let moved = entry.path.symlink_metadata().is_err();
+            if moved || census.rivals.contains(&hash(&package)) || index.knows(&package, entry) {
+                continue;
+            }
+            self.found(&entry.path, "is not found by the name of its package", || {
+                index.add(&entry.path, &package).map(|()| "is now".to_owned())
+            })?;
+        }
+        Ok(())
     }
 
     /// What a killed program left: temporary files, live logs and packages of tries that are over.
@@ -283,6 +386,8 @@ impl Look<'_> {
 /// A directory of tickets, and what it takes.
 enum Place {
     New(Arch),
+    Chunk(Arch),
+    Park(Tree),
     Run(Builder),
     Done(Tree, Name),
 }
@@ -290,26 +395,38 @@ enum Place {
 impl Place {
     fn fits(&self, name: &TicketName) -> bool {
         match (self, &name.stand) {
-            (Place::New(arch), Stand::Waiting(_)) => name.item.arch == *arch,
+            (Place::New(arch) | Place::Chunk(arch), Stand::Waiting(_)) => name.item.arch == *arch,
+            (Place::Park(tree), Stand::Waiting(_)) => name.tree == *tree,
             (Place::Run(_), Stand::Building(_)) => true,
             (Place::Done(tree, package), Stand::Done(_)) => name.tree == *tree && name.item.name == *package,
-            (Place::New(_) | Place::Run(_) | Place::Done(..), _) => false,
+            (Place::New(_) | Place::Chunk(_) | Place::Park(_) | Place::Run(_) | Place::Done(..), _) => false,
         }
+    }
+
+    fn is_chunk(&self, name: &str) -> bool {
+        matches!(self, Place::New(_)) && shelf::is_chunk(name)
     }
 
     fn builder(&self) -> Option<Builder> {
         match self {
             Place::Run(builder) => Some(builder.clone()),
-            Place::New(_) | Place::Done(..) => None,
+            Place::New(_) | Place::Chunk(_) | Place::Park(_) | Place::Done(..) => None,
         }
     }
 }
 
+/// In the order in which tickets move on.
 fn places(spool: &Spool) -> Result<Vec<(PathBuf, Place)>> {
     let mut places = Vec::new();
     for arch in list::directories::<Arch>(&spool.at("new"))? {
-        places.push((spool.new_dir(&arch), Place::New(arch)));
+        let directory = spool.new_dir(&arch);
+        for chunk in list::names(&directory)?.iter().filter(|name| shelf::is_chunk(name)) {
+            places.push((directory.join(chunk), Place::Chunk(arch.clone())));
+        }
+        places.push((directory, Place::New(arch)));
     }
+    places
+        .extend(list::parking(spool)?.into_iter().map(|(tree, _, directory)| (directory, Place::Park(tree))));
     for builder in list::directories::<Builder>(&spool.at("run"))? {
         places.push((spool.run_dir(&builder), Place::Run(builder)));
     }
@@ -345,6 +462,14 @@ fn stale(spool: &Spool) -> Result<Vec<(PathBuf, &'static str)>> {
             found.push((entry.path(), "was left by a program that died"));
         }
     }
+    // What replaces a file is written beside it.
+    for name in ["builder", "cache", "drop", "hold", "lock"] {
+        for entry in fs::read_dir(spool.at(name)).into_iter().flatten().flatten() {
+            if entry.file_name().as_encoded_bytes().starts_with(b".") && old(&entry.path()) {
+                found.push((entry.path(), "was left by a program that died"));
+            }
+        }
+    }
     let running: Vec<String> = list::building(spool)?.iter().map(|entry| entry.name.try_word()).collect();
     for name in list::names(&spool.at("live"))? {
         let path = spool.at("live").join(&name);
@@ -354,8 +479,7 @@ fn stale(spool: &Spool) -> Result<Vec<(PathBuf, &'static str)>> {
     }
     for (id, epoch) in report::held(spool)? {
         let path = spool.hold(&id, epoch);
-        let built = report::ended(spool, &id, epoch)?
-            .is_some_and(|entry| entry.state() == crate::names::State::Built);
+        let built = report::ended(spool, &id, epoch)?.is_some_and(|entry| entry.state() == State::Built);
         if path.is_dir() && !built && !running.contains(&format!("{id}.{epoch}")) && old(&path) {
             found.push((path, "holds packages of a try that did not end as built"));
         }

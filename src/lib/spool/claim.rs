@@ -8,13 +8,14 @@ use std::time::{Duration, Instant, SystemTime};
 use serde::Serialize;
 
 use super::listed::Listed;
+use super::shelf::InOrder;
 use super::waiting::Queue;
-use super::{Entry, Hold, Spool, Stamp, Stand, Ticket, TicketName, builder, list, queue};
+use super::{Entry, Hold, Spool, Stamp, Stand, Ticket, TicketName, builder, list, queue, waiting};
 use crate::base::durable::{self, Shift};
 use crate::base::error::Kind;
 use crate::base::watch::Watch;
 use crate::base::{Clock, Error, Result, lock};
-use crate::names::{Arch, Builder, Id, Instance, Outcome, Revision, State};
+use crate::names::{Arch, Builder, Id, Instance, Outcome, Revision};
 
 /// How many tickets one request tries to get before it says "nothing": others are quicker each time.
 const CANDIDATES: usize = 64;
@@ -38,7 +39,7 @@ impl Claim {
         let (Stand::Building(hold), Some(builder)) = (&entry.name.stand, &entry.builder) else { return None };
         Some(Self {
             builder: builder.clone(),
-            id: entry.name.id.clone(),
+            id: entry.name.id,
             epoch: entry.name.epoch,
             instance: hold.instance.clone(),
         })
@@ -101,8 +102,8 @@ pub struct Claimed {
     pub ticket: Ticket,
 }
 
-/// How long a waiting claimer goes without looking again, whatever it is told: events may be lost, and a rest
-/// or a dependency may have ended without one.
+/// How long a waiting claimer goes without looking again, whatever it is told: events may be lost, and what an admin
+/// does by hand does not ring.
 const LOOK_AGAIN: Duration = Duration::from_secs(30);
 
 /// Claims as [`take`] does, waiting for work for at most `limit` (none: for ever) or until `stop` says so.
@@ -119,38 +120,35 @@ pub fn wait(
     let start = Instant::now();
     let mut watch = watch(spool, request)?;
     loop {
-        let answer = take(spool, request, clock);
+        let (answer, rest) = attempt(spool, request, clock);
         let Err(error) = &answer else { return answer };
         let left = limit.map_or(LOOK_AGAIN, |limit| limit.saturating_sub(start.elapsed()));
         if error.kind != Kind::No || left.is_zero() || stop() {
             return answer;
         }
-        watch.wait(left.min(LOOK_AGAIN).min(next_rest(spool, clock)?))?;
+        watch.wait(left.min(LOOK_AGAIN).min(rest))?;
     }
 }
 
-/// Returns a watch on all that can turn "nothing to claim" into something.
+/// Returns a watch on all that can turn "nothing to claim" into something: a bell, or the end of a pause.
 ///
 /// # Errors
 /// A failing system call.
 pub fn watch(spool: &Spool, request: &Request) -> Result<Watch> {
-    let any = "any".parse::<Arch>()?;
-    let mut directories = vec![spool.root().to_owned(), spool.at("builder"), spool.at("hold")];
-    for arch in request.archs.iter().chain([&any]) {
-        durable::make_dir(&spool.new_dir(arch))?;
-        directories.push(spool.new_dir(arch));
+    let mut watch = Watch::empty()?.removals(spool.root())?.removals(&spool.at("builder"))?;
+    for arch in archs(request)? {
+        durable::make_dir(&spool.new_dir(&arch))?;
+        watch = watch.bell(&spool.new_dir(&arch))?;
     }
-    Watch::on(&directories)
+    Ok(watch)
 }
 
-/// Returns how long it takes until some resting ticket may be claimed.
-fn next_rest(spool: &Spool, clock: &Clock) -> Result<Duration> {
-    let rest = |entry: Entry| match entry.name.stand {
-        Stand::Waiting(Some(until)) => Duration::try_from(until.0.duration_since(clock.now())).ok(),
-        Stand::Waiting(None) | Stand::Building(_) | Stand::Done(_) => None,
-    };
-    let rests = list::waiting(spool)?.into_iter().filter_map(rest);
-    Ok(rests.filter(|rest| !rest.is_zero()).min().unwrap_or(LOOK_AGAIN))
+fn archs(request: &Request) -> Result<Vec<Arch>> {
+    let mut archs = request.archs.clone();
+    archs.push("any".parse()?);
+    archs.sort_unstable();
+    archs.dedup();
+    Ok(archs)
 }
 
 /// What `syncpkg-claim` prints of one ticket.
@@ -200,39 +198,105 @@ pub fn text(rows: &[Row], tables: bool) -> Result<String> {
 /// # Errors
 /// `No` when there is nothing it may have, saying why; or a failing system call.
 pub fn take(spool: &Spool, request: &Request, clock: &Clock) -> Result<Vec<Claimed>> {
-    builder::seen(spool, &request.builder, &request.archs, clock)?;
-    // A request repeated while the first is still being answered must find what that one took.
-    durable::make_dir(&spool.run_dir(&request.builder))?;
-    let _one_at_a_time = lock::exclusive_dir(&spool.run_dir(&request.builder), lock::PATIENCE)?;
-    let again = repeated(spool, request)?;
-    if !again.is_empty() {
-        return Ok(again);
-    }
-    if spool.is_paused() {
-        return Err(Error::no(format!("nothing to claim: {} is there", spool.at("pause").display())));
-    }
-    if builder::is_paused(spool, &request.builder) {
-        return Err(Error::no(format!("nothing to claim: builder {} is paused", request.builder)));
-    }
-    let mut claimed = Vec::new();
-    let mut queue = Queue::load(spool)?;
-    let mut tried = 0;
-    for entry in candidates(spool, &queue, request, clock)? {
-        if claimed.len() == request.count.max(1) || tried == CANDIDATES.max(request.count) {
-            break;
+    attempt(spool, request, clock).0
+}
+
+/// Claims as [`take`] does; says also after how long some resting ticket may be claimed.
+fn attempt(spool: &Spool, request: &Request, clock: &Clock) -> (Result<Vec<Claimed>>, Duration) {
+    let mut search = Search { spool, request, clock, rest: LOOK_AGAIN, tried: 0, claimed: Vec::new() };
+    let done = search.begin();
+    (done.map(|()| search.claimed), search.rest)
+}
+
+/// One request on its way through the waiting tickets.
+struct Search<'a> {
+    spool: &'a Spool,
+    request: &'a Request,
+    clock: &'a Clock,
+    /// How long until some resting ticket may be claimed.
+    rest: Duration,
+    tried: usize,
+    claimed: Vec<Claimed>,
+}
+
+impl Search<'_> {
+    fn begin(&mut self) -> Result<()> {
+        let (spool, builder) = (self.spool, &self.request.builder);
+        builder::seen(spool, builder, &self.request.archs, self.clock)?;
+        // A request repeated while the first is still being answered must find what that one took.
+        durable::make_dir(&spool.run_dir(builder))?;
+        let _one_at_a_time = lock::exclusive_dir(&spool.run_dir(builder), lock::PATIENCE)?;
+        self.claimed = repeated(spool, self.request)?;
+        if !self.claimed.is_empty() {
+            return Ok(());
         }
-        let Some(ticket) = read_or_quarantine(spool, &entry)? else { continue };
-        // However many wait for something, they hide none that does not.
-        if queue.blocker(spool, &entry, &ticket)?.is_some() {
-            continue;
+        if spool.is_paused() {
+            return Err(Error::no(format!("nothing to claim: {} is there", spool.at("pause").display())));
         }
-        tried += 1;
-        if let Some(taken) = hold(spool, request, &entry, ticket, clock)? {
-            queue.claimed(&entry);
-            claimed.push(taken);
+        if builder::is_paused(spool, builder) {
+            return Err(Error::no(format!("nothing to claim: builder {builder} is paused")));
+        }
+        self.go()?;
+        if self.claimed.is_empty() { Err(Error::no("nothing to claim")) } else { Ok(()) }
+    }
+
+    /// Claim order: priority, then age; last what this builder had trouble with last time.
+    fn go(&mut self) -> Result<()> {
+        let archs = archs(self.request)?;
+        let (mut queue, mut last) = (Queue::new(self.spool), Vec::new());
+        for entry in InOrder::to_claim(self.spool, &archs)? {
+            let entry = entry?;
+            if self.is_enough() {
+                return Ok(());
+            }
+            if !archs.contains(&entry.name.item.arch) || !self.is_rested(&entry) {
+                continue;
+            }
+            if had_trouble(self.spool, &entry.name, &self.request.builder) {
+                last.push(entry);
+            } else {
+                self.consider(&mut queue, &entry)?;
+            }
+        }
+        for entry in last {
+            if !self.is_enough() {
+                self.consider(&mut queue, &entry)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn is_enough(&self) -> bool {
+        self.claimed.len() >= self.request.count.max(1) || self.tried >= CANDIDATES.max(self.request.count)
+    }
+
+    fn is_rested(&mut self, entry: &Entry) -> bool {
+        let Stand::Waiting(Some(until)) = entry.name.stand else { return true };
+        match Duration::try_from(until.0.duration_since(self.clock.now())) {
+            Ok(left) if !left.is_zero() => {
+                self.rest = self.rest.min(left);
+                false
+            }
+            Ok(_) | Err(_) => true,
         }
     }
-    if claimed.is_empty() { Err(Error::no("nothing to claim")) } else { Ok(claimed) }
+
+    /// Claims one, or parks it for what it waits for: however many do, they hide none that does not.
+    fn consider(&mut self, queue: &mut Queue, entry: &Entry) -> Result<()> {
+        let Some(ticket) = read_or_quarantine(self.spool, entry)? else { return Ok(()) };
+        if queue.blocker(&entry.name, &ticket)?.is_some() {
+            if waiting::park(self.spool, entry, &ticket)? {
+                queue.parked(entry);
+            }
+            return Ok(());
+        }
+        self.tried += 1;
+        if let Some(taken) = hold(self.spool, self.request, entry, ticket, self.clock)? {
+            queue.claimed(&taken.entry);
+            self.claimed.push(taken);
+        }
+        Ok(())
+    }
 }
 
 /// The answer to a request whose first answer was lost. Its maker may have died between rename and fsync, so
@@ -248,22 +312,6 @@ fn repeated(spool: &Spool, request: &Request) -> Result<Vec<Claimed>> {
         same.push(Claimed { claim, entry, ticket });
     }
     Ok(same)
-}
-
-/// Claim order: priority, then age; last what this builder had trouble with last time.
-fn candidates(spool: &Spool, queue: &Queue, request: &Request, clock: &Clock) -> Result<Vec<Entry>> {
-    let now = clock.now();
-    let fits = |entry: &&Entry| {
-        let arch = &entry.name.item.arch;
-        let rested = match entry.name.stand {
-            Stand::Waiting(Some(until)) => until.0 <= now,
-            Stand::Waiting(None) | Stand::Building(_) | Stand::Done(_) => true,
-        };
-        entry.state() == State::Waiting && rested && (arch.is_any() || request.archs.contains(arch))
-    };
-    let mut entries: Vec<Entry> = queue.waiting().iter().filter(fits).cloned().collect();
-    entries.sort_by_key(|entry| had_trouble(spool, &entry.name, &request.builder));
-    Ok(entries)
 }
 
 fn had_trouble(spool: &Spool, name: &TicketName, builder: &Builder) -> bool {

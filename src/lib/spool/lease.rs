@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::check::quarantine;
 use super::report::{LEASE, blank, destination, file, owe, why_refused};
-use super::{Claim, Entry, Report, Spool, Stand, builder, list, queue, record};
+use super::{Claim, Entry, Report, Spool, Stand, builder, list, queue, record, waiting};
 use crate::base::durable::{self, Shift};
 use crate::base::error::Kind;
 use crate::base::{Clock, Error, Result, lock};
@@ -181,15 +181,14 @@ fn take_back(
     if ended {
         owe(spool, &report)?;
     }
-    let path = if ended { spool.done(&name) } else { spool.waiting(&name) };
-    let moved = durable::shift(&entry.path, &path)?;
     if !ended {
-        queue::make_way(spool, &name, clock)?;
+        let moved = queue::come_back(spool, &entry.path, &name, clock)?;
+        return Ok((moved == Shift::Moved).then(|| Entry { path: entry.path.clone(), name, builder: None }));
     }
-    match moved {
-        Shift::Moved => Ok(Some(Entry { name, builder: None, path })),
-        Shift::Gone => Ok(None),
-    }
+    let lost = Entry { path: spool.done(&name), name, builder: None };
+    let moved = durable::shift(&entry.path, &lost.path)?;
+    waiting::settle_locked(spool, &lost)?;
+    Ok((moved == Shift::Moved).then_some(lost))
 }
 
 fn mtime(path: &Path) -> Option<i64> {

@@ -5,9 +5,11 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 
+use super::look::Look;
+use super::shelf::InOrder;
 use super::{Report, Spool, Stand, Ticket, TicketName};
 use crate::base::{Error, Result};
-use crate::names::{Arch, Builder, Id, Name, Outcome, State, Tree};
+use crate::names::{Builder, Id, Name, Outcome, State, Tree};
 
 /// A ticket where it lies.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,27 +52,38 @@ impl Entry {
     }
 }
 
-/// Returns the waiting tickets of all architectures in claim order.
+/// Returns the waiting tickets, parked ones too, in claim order.
 ///
 /// # Errors
 /// A directory that cannot be read.
 pub fn waiting(spool: &Spool) -> Result<Vec<Entry>> {
-    let mut entries = Vec::new();
-    for arch in directories::<Arch>(&spool.at("new"))? {
-        entries.extend(waiting_for(spool, &arch)?);
-    }
-    entries.sort_unstable_by_key(|entry| entry.name.to_string());
-    Ok(entries)
+    InOrder::all(spool)?.collect()
 }
 
-/// Returns the waiting tickets of one architecture in claim order.
+/// Returns the places where tickets are parked: for which package of which tree they wait.
 ///
 /// # Errors
 /// A directory that cannot be read.
-pub fn waiting_for(spool: &Spool, arch: &Arch) -> Result<Vec<Entry>> {
-    tickets(&spool.new_dir(arch), None, |name| {
-        matches!(name.stand, Stand::Waiting(_)) && name.item.arch == *arch
-    })
+pub fn parking(spool: &Spool) -> Result<Vec<(Tree, Name, PathBuf)>> {
+    let mut places = Vec::new();
+    for tree in directories::<Tree>(&spool.at("park"))? {
+        for name in directories::<Name>(&spool.at("park").join(&tree))? {
+            let directory = spool.parking(&tree, &name);
+            places.push((tree.clone(), name, directory));
+        }
+    }
+    Ok(places)
+}
+
+/// Returns the waiting ticket with this ID in `directory`.
+///
+/// # Errors
+/// A directory that cannot be read.
+pub(super) fn with_id(directory: &Path, id: &Id) -> Result<Option<Entry>> {
+    let ours = |text: &&String| text.get(2..28) == Some(id.as_str());
+    let named = names(directory)?.iter().filter(ours).find_map(|text| text.parse::<TicketName>().ok());
+    let waits = named.filter(|name| matches!(name.stand, Stand::Waiting(_)));
+    Ok(waits.map(|name| Entry { path: directory.join(name.to_string()), builder: None, name }))
 }
 
 /// Returns the tickets that builders hold.
@@ -93,15 +106,15 @@ pub fn building_by(spool: &Spool, builder: &Builder) -> Result<Vec<Entry>> {
     tickets(&spool.run_dir(builder), Some(builder), |name| matches!(name.stand, Stand::Building(_)))
 }
 
-/// Returns every ended ticket, by tree, name and age.
+/// Returns the ended tickets that are `wanted`, by tree, name and age.
 ///
 /// # Errors
 /// A directory that cannot be read.
-pub fn done(spool: &Spool) -> Result<Vec<Entry>> {
+pub fn done(spool: &Spool, wanted: impl Fn(&Entry) -> bool) -> Result<Vec<Entry>> {
     let mut entries = Vec::new();
     for tree in directories::<Tree>(&spool.at("done"))? {
         for name in directories::<Name>(&spool.at("done").join(&tree))? {
-            entries.extend(done_of(spool, &tree, &name)?);
+            entries.extend(done_of(spool, &tree, &name)?.into_iter().filter(&wanted));
         }
     }
     Ok(entries)
@@ -116,7 +129,7 @@ pub fn done_of(spool: &Spool, tree: &Tree, name: &Name) -> Result<Vec<Entry>> {
     let mut entries = tickets(&directory, None, |ticket| {
         matches!(ticket.stand, Stand::Done(_)) && ticket.tree == *tree && ticket.item.name == *name
     })?;
-    entries.sort_unstable_by(|a, b| a.name.id.cmp(&b.name.id));
+    entries.sort_unstable_by_key(|a| a.name.id);
     Ok(entries)
 }
 
@@ -130,7 +143,7 @@ pub fn done_of(spool: &Spool, tree: &Tree, name: &Name) -> Result<Vec<Entry>> {
 pub fn all(spool: &Spool) -> Result<Vec<Entry>> {
     let mut entries = waiting(spool)?;
     entries.extend(building(spool)?);
-    entries.extend(done(spool)?);
+    entries.extend(done(spool, |_| true)?);
     Ok(latest(entries))
 }
 
@@ -138,7 +151,7 @@ pub fn all(spool: &Spool) -> Result<Vec<Entry>> {
 fn latest(entries: Vec<Entry>) -> Vec<Entry> {
     let mut last = std::collections::HashMap::new();
     for (at, entry) in entries.iter().enumerate() {
-        last.insert(entry.name.id.clone(), at);
+        last.insert(entry.name.id, at);
     }
     let keep = |(at, entry): (usize, Entry)| (last.get(&entry.name.id) == Some(&at)).then_some(entry);
     entries.into_iter().enumerate().filter_map(keep).collect()
@@ -149,10 +162,7 @@ fn latest(entries: Vec<Entry>) -> Vec<Entry> {
 /// # Errors
 /// A directory that cannot be read.
 pub fn of_package(spool: &Spool, tree: Option<&Tree>, name: &Name) -> Result<Vec<Entry>> {
-    let wanted =
-        |entry: &Entry| entry.name.item.name == *name && tree.is_none_or(|tree| entry.name.tree == *tree);
-    let mut entries: Vec<Entry> = waiting(spool)?.into_iter().filter(wanted).collect();
-    entries.extend(building(spool)?.into_iter().filter(wanted));
+    let mut entries = Look::new(spool).named(tree, name)?;
     for known in directories::<Tree>(&spool.at("done"))? {
         if tree.is_none_or(|tree| *tree == known) {
             entries.extend(done_of(spool, &known, name)?);
@@ -166,14 +176,37 @@ pub fn of_package(spool: &Spool, tree: Option<&Tree>, name: &Name) -> Result<Vec
 /// # Errors
 /// A directory that cannot be read.
 pub fn find(spool: &Spool, id: &Id) -> Result<Option<Entry>> {
-    let has = |entry: &Entry| entry.name.id == *id;
     // Twice: between the look into `new` and the look into `run` it may move on or come back.
     for _ in 0..2 {
-        if let Some(entry) = waiting(spool)?.into_iter().chain(building(spool)?).find(has) {
+        if let Some(entry) = Look::new(spool).by_id(id)? {
             return Ok(Some(entry));
         }
-        if let Some(entry) = done(spool)?.into_iter().find(has) {
+        if let Some(entry) = ended(spool, id)? {
             return Ok(Some(entry));
+        }
+    }
+    for (_, _, directory) in parking(spool)? {
+        if let Some(entry) = with_id(&directory, id)? {
+            return Ok(Some(entry));
+        }
+    }
+    // It lies elsewhere than it should.
+    let mut waiting = InOrder::all(spool)?;
+    waiting.find(|entry| entry.as_ref().map_or(true, |entry| entry.name.id == *id)).transpose()
+}
+
+/// The most epochs of a ticket whose reports are looked for.
+const EPOCHS: u32 = 99;
+
+/// An ended ticket has a report, which says what package's it is.
+fn ended(spool: &Spool, id: &Id) -> Result<Option<Entry>> {
+    for epoch in 0..=EPOCHS {
+        for outcome in Outcome::ALL {
+            let Ok(report) = Report::read(&spool.report(id, epoch, *outcome)) else { continue };
+            let done = done_of(spool, &report.tree, &report.name)?;
+            if let Some(entry) = done.into_iter().find(|entry| entry.name.id == *id) {
+                return Ok(Some(entry));
+            }
         }
     }
     Ok(None)

@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
 use super::waiting::Queue;
-use super::{Entry, Report, Spool, Stand, Ticket, list};
+use super::{Entry, InOrder, Report, Spool, Stand, Ticket, list, waiting};
 use crate::base::{Clock, Result};
 use crate::names::{Arch, Builder, Id, Item, Name, Priority, Release, State, Tree, Version, Word};
 
@@ -50,20 +50,20 @@ impl Listed {
         }
     }
 
-    /// Lists one ticket.
-    pub fn of(spool: &Spool, entry: &Entry, queue: Option<&Queue>, clock: &Clock) -> Self {
-        Self::from(entry, entry.ticket().ok().as_ref(), entry.report(spool).as_ref(), || {
-            waits_for(spool, entry, queue, clock)
-        })
-    }
-
     /// Lists the ticket with this ID; none if there is no such ticket.
     ///
     /// # Errors
     /// A directory that cannot be read.
     pub fn find(spool: &Spool, id: &Id, clock: &Clock) -> Result<Option<Self>> {
-        let found = list::find(spool, id)?;
-        Ok(found.map(|entry| Self::of(spool, &entry, None, clock)))
+        Ok(list::find(spool, id)?.map(|entry| Self::of(spool, &entry, clock)))
+    }
+
+    /// Lists one ticket.
+    pub fn of(spool: &Spool, entry: &Entry, clock: &Clock) -> Self {
+        let ticket = entry.ticket().ok();
+        Self::from(entry, ticket.as_ref(), entry.report(spool).as_ref(), || {
+            waits_for(spool, entry, ticket.as_ref(), &mut Queue::new(spool), clock)
+        })
     }
 
     /// Lists a ticket that was claimed just now.
@@ -80,7 +80,7 @@ impl Listed {
         let name = &entry.name;
         let asked_because = || ticket.map(|ticket| ticket.reason.clone()).unwrap_or_default();
         Self {
-            id: name.id.clone(),
+            id: name.id,
             state: entry.state(),
             tree: name.tree.clone(),
             name: name.item.name.clone(),
@@ -113,7 +113,13 @@ pub fn ending(report: &Report) -> String {
 }
 
 /// Says what a waiting ticket waits for; none if only for a builder.
-pub fn waits_for(spool: &Spool, entry: &Entry, queue: Option<&Queue>, clock: &Clock) -> Option<String> {
+pub fn waits_for(
+    spool: &Spool,
+    entry: &Entry,
+    ticket: Option<&Ticket>,
+    queue: &mut Queue,
+    clock: &Clock,
+) -> Option<String> {
     if let Stand::Waiting(Some(until)) = entry.name.stand
         && until.0 > clock.now()
     {
@@ -126,8 +132,11 @@ pub fn waits_for(spool: &Spool, entry: &Entry, queue: Option<&Queue>, clock: &Cl
             why.unwrap_or_default()
         ));
     }
-    let blocker = queue?.blocker(spool, entry, &entry.ticket().ok()?).ok()??;
-    Some(format!("waits for {blocker}"))
+    match (queue.blocker(&entry.name, ticket?).ok()?, waiting::parked_for(spool, entry)) {
+        (Some(blocker), _) => Some(format!("waits for {blocker}")),
+        (None, Some(name)) => Some(format!("waited for {name}; the next round of syncpkgd wakes it")),
+        (None, None) => None,
+    }
 }
 
 /// Which tickets are listed.
@@ -154,6 +163,20 @@ pub struct Filter {
 impl Filter {
     fn states(&self) -> Vec<State> {
         if self.states.is_empty() { vec![State::Building, State::Waiting] } else { self.states.clone() }
+    }
+
+    fn row(&self, spool: &Spool, entry: &Entry, queue: &mut Queue, clock: &Clock) -> Option<Listed> {
+        if !self.by_name(entry) {
+            return None;
+        }
+        let (ticket, report) = (entry.ticket().ok(), entry.report(spool));
+        if !self.by_content(ticket.as_ref(), report.as_ref()) {
+            return None;
+        }
+        let row = Listed::from(entry, ticket.as_ref(), report.as_ref(), || {
+            waits_for(spool, entry, ticket.as_ref(), queue, clock)
+        });
+        Some(row).filter(|row| self.by_listing(row, clock))
     }
 
     fn by_name(&self, entry: &Entry) -> bool {
@@ -187,33 +210,33 @@ impl Filter {
     }
 }
 
-/// Lists tickets: what is being built first, then what waits in claim order, then what has ended by age.
+/// Lists tickets one after another: what is being built first, then what waits in claim order, then what has ended by
+/// age.
 ///
 /// # Errors
-/// A directory that cannot be read.
-pub fn listing(spool: &Spool, filter: &Filter, clock: &Clock) -> Result<Vec<Listed>> {
+/// A directory that cannot be read, or what `each` fails with.
+pub fn listing(
+    spool: &Spool,
+    filter: &Filter,
+    clock: &Clock,
+    each: &mut dyn FnMut(Listed) -> Result<()>,
+) -> Result<()> {
     let states = filter.states();
-    let mut entries = list::building(spool)?;
-    entries.sort_by_key(|entry| entry.name.to_string());
-    entries.extend(list::waiting(spool)?);
+    let mut building = list::building(spool)?;
+    building.sort_by_key(|entry| entry.name.to_string());
+    let mut queue = Queue::new(spool);
+    let mut show = |entry: &Entry| match filter.row(spool, entry, &mut queue, clock) {
+        Some(row) => each(row),
+        None => Ok(()),
+    };
+    building.iter().try_for_each(&mut show)?;
+    if states.contains(&State::Waiting) {
+        InOrder::all(spool)?.try_for_each(|entry| show(&entry?))?;
+    }
     if states.iter().any(|state| !matches!(state, State::Waiting | State::Building)) {
-        let mut done = list::done(spool)?;
-        done.sort_by(|a, b| a.name.id.cmp(&b.name.id));
-        entries.extend(done);
+        let mut done = list::done(spool, |entry| filter.by_name(entry))?;
+        done.sort_by_key(|entry| entry.name.id);
+        done.iter().try_for_each(&mut show)?;
     }
-    let queue = if states.contains(&State::Waiting) { Some(Queue::load(spool)?) } else { None };
-    let mut listed = Vec::new();
-    for entry in entries.iter().filter(|entry| filter.by_name(entry)) {
-        let (ticket, report) = (entry.ticket().ok(), entry.report(spool));
-        if !filter.by_content(ticket.as_ref(), report.as_ref()) {
-            continue;
-        }
-        let row = Listed::from(entry, ticket.as_ref(), report.as_ref(), || {
-            waits_for(spool, entry, queue.as_ref(), clock)
-        });
-        if filter.by_listing(&row, clock) {
-            listed.push(row);
-        }
-    }
-    Ok(listed)
+    Ok(())
 }

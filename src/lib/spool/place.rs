@@ -5,7 +5,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use crate::base::{Error, Result, durable, lock};
-use crate::names::{Arch, Builder, Id, Outcome};
+use crate::names::{Arch, Builder, Id, Name, Outcome, Tree};
 
 use super::TicketName;
 
@@ -14,8 +14,8 @@ const FORMAT: &str = "syncpkg spool, format 1\n";
 
 /// The directories of a spool; `spool-layout.md` has a section for each (a test says so).
 pub const DIRECTORIES: &[&str] = &[
-    "new", "run", "done", "report", "log", "live", "hold", "late", "bad", "builder", "owed", "sent", "drop",
-    "request", "lock", "cache", "tmp",
+    "new", "park", "run", "done", "report", "log", "live", "hold", "late", "bad", "builder", "owed", "sent",
+    "drop", "request", "lock", "cache", "tmp",
 ];
 
 /// What may be there besides: a file system of its own has this in its root.
@@ -94,9 +94,9 @@ impl Spool {
         self.at("run").join(builder)
     }
 
-    /// Returns the path of a waiting ticket.
-    pub fn waiting(&self, name: &TicketName) -> PathBuf {
-        self.new_dir(&name.item.arch).join(name.to_string())
+    /// Returns `park/TREE/NAME`: what waits for that package.
+    pub fn parking(&self, tree: &Tree, name: &Name) -> PathBuf {
+        self.at("park").join(tree).join(name)
     }
 
     /// Returns the path of a ticket that `builder` holds.

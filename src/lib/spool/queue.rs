@@ -1,13 +1,17 @@
 //! Asking for builds: what becomes of a request, given what is in the spool already.
 
-use std::path::PathBuf;
+use std::collections::{BTreeSet, HashMap};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::look::Look;
 use super::report::{blank, file};
-use super::{Entry, Report, Spool, Stand, Ticket, TicketName, list};
+use super::waiting::{Needy, Queue};
+use super::{Entry, Report, Spool, Stand, Ticket, TicketName, list, shelf, waiting};
 use crate::base::durable::{self, Shift};
-use crate::base::{Clock, Result};
-use crate::names::{Id, Item, Name, Outcome, Priority, Revision, State, Tree, Word};
+use crate::base::lock::Lock;
+use crate::base::{Clock, Error, Result};
+use crate::names::{Arch, Id, Item, Name, Outcome, Package, Priority, Revision, State, Tree, Word};
 
 /// A request to build one version of one package for one architecture.
 #[derive(Debug, Clone)]
@@ -43,6 +47,12 @@ pub struct Ask {
     pub spare_aborted: bool,
     /// It is in the package directory already.
     pub published: bool,
+}
+
+impl Ask {
+    fn package(&self) -> Package {
+        Package { tree: self.tree.clone(), name: self.item.name.clone(), arch: self.item.arch.clone() }
+    }
 }
 
 /// What became of a request.
@@ -89,10 +99,10 @@ fn decide(known: &[Known], ask: &Ask) -> Decision {
     let waiting = || known.iter().filter(|known| known.entry.state() == State::Waiting);
     if let Some(found) = waiting().find(same) {
         let better = wanted < found.entry.name.priority;
-        return Decision::Keep(found.entry.name.id.clone(), better.then_some(wanted));
+        return Decision::Keep(found.entry.name.id, better.then_some(wanted));
     }
     if let Some(found) = known.iter().filter(|known| known.entry.state() == State::Building).find(same) {
-        return Decision::Keep(found.entry.name.id.clone(), None);
+        return Decision::Keep(found.entry.name.id, None);
     }
     if !ask.force
         && let Some(why) = refusal(known.iter().rev().find(same), ask)
@@ -123,46 +133,211 @@ fn refusal(last: Option<&Known>, ask: &Ask) -> Option<String> {
 /// # Errors
 /// A name too long for a file system; the queue's lock not to be had within `patience`; a failing system call.
 pub fn enqueue(spool: &Spool, asks: &[Ask], clock: &Clock, patience: Duration) -> Result<Vec<Answer>> {
-    let _lock = spool.lock_queue(patience)?;
-    let now = clock.now();
-    let mut unfinished = list::waiting(spool)?;
-    unfinished.extend(list::building(spool)?);
-    let mut ids = Id::batch(now, asks.len()).into_iter();
-    let mut work = Work::default();
-    let mut answers = Vec::with_capacity(asks.len());
-    for ask in asks {
-        let Some(id) = ids.next() else { break };
-        let known = known_of(spool, &unfinished, ask)?;
-        // Newer means asked for later, also when the clock was set back or has not ticked.
-        let id = id.after(known.iter().map(|known| &known.entry.name.id).max());
-        let answer = match decide(&known, ask) {
-            Decision::Refuse(why) => Answer::Refused(why),
-            Decision::Keep(id, priority) => work.keep(spool, &known, &id, priority, &mut unfinished)?,
-            Decision::Make(priority) => {
-                work.make(spool, &known, ask, id, priority, clock, &mut unfinished)?
-            }
-        };
-        answers.push(answer);
-    }
-    work.finish(spool, clock)?;
-    Ok(answers)
+    let mut batch = Batch::begin(spool, asks.len(), clock, patience)?;
+    let answers = asks.iter().map(|ask| batch.ask(ask)).collect::<Result<_>>()?;
+    batch.finish().map(|()| answers)
 }
 
-/// Looked for in `new`, `run` and `done`, in that order: a ticket moves only forward while the lock is held.
-fn known_of(spool: &Spool, unfinished: &[Entry], ask: &Ask) -> Result<Vec<Known>> {
-    let package = |entry: &&Entry| {
-        entry.name.item.name == ask.item.name
-            && entry.name.tree == ask.tree
-            && entry.name.item.arch == ask.item.arch
-    };
-    let done = list::done_of(spool, &ask.tree, &ask.item.name)?;
-    let known = unfinished.iter().filter(package).chain(done.iter().filter(package));
-    known.map(|entry| with_revision(spool, entry, ask)).collect()
+/// Requests that become durable together: drafts are written as they come, named at the end. Nobody is answered before
+/// [`Batch::finish`] has returned; a batch that is dropped before asked for nothing.
+pub struct Batch<'a> {
+    spool: &'a Spool,
+    clock: &'a Clock,
+    queue: Queue<'a>,
+    ids: std::vec::IntoIter<Id>,
+    drafts: PathBuf,
+    made: Vec<Made>,
+    by_package: HashMap<Package, usize>,
+    supersede: Vec<(Entry, Id)>,
+    _lock: Lock,
+}
+
+/// A ticket that is written but has no name yet.
+struct Made {
+    name: TicketName,
+    revision: Revision,
+    depends: Box<[Name]>,
+    batch: Option<Word>,
+    /// A later ticket of the same batch asks for another version or revision of the same package.
+    superseded: Option<Id>,
+}
+
+impl<'a> Batch<'a> {
+    /// Takes the queue's lock for a batch of at most `count` requests.
+    ///
+    /// # Errors
+    /// The lock not to be had within `patience`; a failing system call.
+    pub fn begin(spool: &'a Spool, count: usize, clock: &'a Clock, patience: Duration) -> Result<Self> {
+        let lock = spool.lock_queue(patience)?;
+        Ok(Self {
+            spool,
+            clock,
+            queue: Queue::locked(spool)?,
+            ids: Id::batch(clock.now(), count).into_iter(),
+            drafts: drafts(spool, count),
+            made: Vec::new(),
+            by_package: HashMap::new(),
+            supersede: Vec::new(),
+            _lock: lock,
+        })
+    }
+
+    /// Decides what becomes of one request.
+    ///
+    /// # Errors
+    /// A failing system call; more requests than were announced.
+    pub fn ask(&mut self, ask: &Ask) -> Result<Answer> {
+        let id =
+            self.ids.next().ok_or_else(|| Error::wrong("a batch got more requests than were announced"))?;
+        let package = ask.package();
+        if let Some(made) = self.by_package.get(&package).and_then(|at| self.made.get(*at))
+            && made.name.item == ask.item
+            && (!ask.exact || made.revision == ask.revision)
+        {
+            return Ok(Answer::There(made.name.clone()));
+        }
+        let known = self.known(ask, &package)?;
+        // Newer means asked for later, also when the clock was set back or has not ticked.
+        let id = id.after(known.iter().map(|known| &known.entry.name.id).max());
+        match decide(&known, ask) {
+            Decision::Refuse(why) => Ok(Answer::Refused(why)),
+            Decision::Keep(id, priority) => self.keep(&known, &id, priority),
+            Decision::Make(priority) => self.make(&known, ask, package, id, priority),
+        }
+    }
+
+    /// Looked for in `new`, `run` and `done`, in that order: a ticket moves only forward while the lock is held.
+    fn known(&mut self, ask: &Ask, package: &Package) -> Result<Vec<Known>> {
+        let mut entries = self.queue.look().unfinished(package)?;
+        // What waited is about to be superseded if this batch has asked for the package before.
+        let again = self.by_package.contains_key(package);
+        entries.retain(|entry| match entry.name.stand {
+            Stand::Waiting(_) => !again,
+            Stand::Building(_) => true,
+            Stand::Done(_) => false,
+        });
+        let done = list::done_of(self.spool, &ask.tree, &ask.item.name)?;
+        entries.extend(done.into_iter().filter(|entry| entry.name.package() == *package));
+        entries.into_iter().map(|entry| with_revision(self.spool, entry, ask)).collect()
+    }
+
+    fn keep(&mut self, known: &[Known], id: &Id, priority: Option<Priority>) -> Result<Answer> {
+        let Some(found) = known.iter().find(|known| known.entry.name.id == *id) else {
+            return Ok(Answer::Refused("the ticket has vanished".to_owned()));
+        };
+        let entry = &found.entry;
+        if let Some(priority) = priority {
+            let better = TicketName { priority, ..entry.name.clone() };
+            let path = match waiting::parked_for(self.spool, entry) {
+                Some(needed) => self.spool.parking(&better.tree, &needed).join(better.to_string()),
+                None => self.queue.look().shelves().place(&better)?,
+            };
+            // If somebody claimed it just now, it needs no better place.
+            if durable::shift(&entry.path, &path)? == Shift::Moved {
+                shelf::ring(self.spool, &better.item.arch)?;
+                return Ok(Answer::There(better));
+            }
+        } else {
+            confirm(entry)?;
+        }
+        Ok(Answer::There(entry.name.clone()))
+    }
+
+    fn make(
+        &mut self,
+        known: &[Known],
+        ask: &Ask,
+        package: Package,
+        id: Id,
+        priority: Priority,
+    ) -> Result<Answer> {
+        let ticket = ticket(ask, id, self.clock);
+        let stand = Stand::Waiting(None);
+        let (tree, item) = (ask.tree.clone(), ask.item.clone());
+        let name = TicketName { priority, id, tree, item, epoch: 0, stand };
+        if let Err(error) = name.check_length() {
+            return Ok(Answer::Refused(error.to_string()));
+        }
+        self.write(&name, ticket.text()?.as_bytes())?;
+        let waits = |known: &&Known| known.entry.state() == State::Waiting;
+        self.supersede.extend(known.iter().filter(waits).map(|known| (known.entry.clone(), id)));
+        self.queue.plan(&name);
+        if let Some(before) = self.by_package.insert(package, self.made.len())
+            && let Some(before) = self.made.get_mut(before)
+        {
+            before.superseded = Some(id);
+        }
+        self.made.push(Made {
+            name: name.clone(),
+            revision: ask.revision.clone(),
+            depends: ask.depends.as_slice().into(),
+            batch: ask.batch.clone(),
+            superseded: None,
+        });
+        Ok(Answer::Made(name))
+    }
+
+    fn write(&self, name: &TicketName, bytes: &[u8]) -> Result<()> {
+        durable::draft(&self.drafts.join(name.to_string()), bytes)
+    }
+
+    /// Makes the batch durable: what waits for something is parked, the index knows of everything before it has its
+    /// name, and then older tickets make way (between the two both wait, which the check mends).
+    ///
+    /// # Errors
+    /// A failing system call: nothing was acknowledged, some of it may be there.
+    pub fn finish(mut self) -> Result<()> {
+        self.park()?;
+        let Some(index) = self.queue.look().index() else {
+            return Err(Error::wrong("the queue has no index"));
+        };
+        for made in &self.made {
+            index.add(&self.drafts.join(made.name.to_string()), &made.name.package())?;
+        }
+        let mut names = Vec::with_capacity(self.made.len());
+        for made in &self.made {
+            let path = match self.queue.planned(&made.name) {
+                Some(needed) => self.spool.parking(&made.name.tree, needed).join(made.name.to_string()),
+                None => self.queue.look().shelves().place(&made.name)?,
+            };
+            names.push(path);
+        }
+        durable::name_all(&self.drafts, &names)?;
+        if self.drafts != self.spool.tmp() {
+            durable::prune(&self.drafts);
+        }
+        let archs: BTreeSet<&Arch> = self.made.iter().map(|made| &made.name.item.arch).collect();
+        archs.into_iter().try_for_each(|arch| shelf::ring(self.spool, arch))?;
+        for (made, path) in self.made.into_iter().zip(names) {
+            if let Some(by) = made.superseded {
+                self.supersede.push((Entry { name: made.name, builder: None, path }, by));
+            }
+        }
+        self.supersede.iter().try_for_each(|(entry, by)| supersede(self.spool, entry, by, self.clock))
+    }
+
+    fn park(&mut self) -> Result<()> {
+        for made in &self.made {
+            let needy = Needy { name: &made.name, depends: &made.depends, batch: made.batch.as_ref() };
+            let Some(blocker) = self.queue.blocks(needy)? else { continue };
+            if let Some(oldest) = self.queue.plan_to_park(&made.name, blocker.name())? {
+                self.queue.unpark(&oldest)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A few drafts are written where all are; a directory that has held many stays large.
+fn drafts(spool: &Spool, count: usize) -> PathBuf {
+    match count {
+        0..=64 => spool.tmp(),
+        _ => spool.tmp().join(format!(".batch-{}", crate::base::random::word(8))),
+    }
 }
 
 /// A ticket that moved on since it was listed is followed, lest it pass for one of another revision.
-fn with_revision(spool: &Spool, entry: &Entry, ask: &Ask) -> Result<Known> {
-    let mut entry = entry.clone();
+fn with_revision(spool: &Spool, mut entry: Entry, ask: &Ask) -> Result<Known> {
     if entry.name.item != ask.item || !ask.exact {
         return Ok(Known { entry, revision: None });
     }
@@ -175,86 +350,6 @@ fn with_revision(spool: &Spool, entry: &Entry, ask: &Ask) -> Result<Known> {
             Some(moved) => entry = moved,
             None => return Ok(Known { entry, revision: None }),
         }
-    }
-}
-
-/// What a batch has decided to do: all tickets are put with one flush, then older ones make way.
-#[derive(Default)]
-struct Work {
-    puts: Vec<(PathBuf, Vec<u8>)>,
-    supersede: Vec<(Entry, Id)>,
-}
-
-impl Work {
-    fn keep(
-        &mut self,
-        spool: &Spool,
-        known: &[Known],
-        id: &Id,
-        priority: Option<Priority>,
-        unfinished: &mut [Entry],
-    ) -> Result<Answer> {
-        let Some(found) = known.iter().find(|known| known.entry.name.id == *id) else {
-            return Ok(Answer::Refused("the ticket has vanished".to_owned()));
-        };
-        let mut name = found.entry.name.clone();
-        let planned = self.puts.iter().any(|(path, _)| *path == found.entry.path);
-        if let Some(priority) = priority.filter(|_| !planned) {
-            let better = TicketName { priority, ..name.clone() };
-            let path = spool.waiting(&better);
-            // If somebody claimed it just now, it needs no better place.
-            if durable::shift(&found.entry.path, &path)? == Shift::Moved {
-                for entry in unfinished.iter_mut().filter(|entry| entry.name.id == *id) {
-                    *entry = Entry { name: better.clone(), builder: None, path: path.clone() };
-                }
-                name = better;
-            }
-        } else if !planned {
-            confirm(&found.entry)?;
-        }
-        Ok(Answer::There(name))
-    }
-
-    #[expect(clippy::too_many_arguments, reason = "one call, all of it facts of one ticket")]
-    fn make(
-        &mut self,
-        spool: &Spool,
-        known: &[Known],
-        ask: &Ask,
-        id: Id,
-        priority: Priority,
-        clock: &Clock,
-        unfinished: &mut Vec<Entry>,
-    ) -> Result<Answer> {
-        let ticket = ticket(ask, id, clock);
-        let stand = Stand::Waiting(None);
-        let name = TicketName {
-            priority,
-            id: ticket.id.clone(),
-            tree: ask.tree.clone(),
-            item: ask.item.clone(),
-            epoch: 0,
-            stand,
-        };
-        if let Err(error) = name.check_length() {
-            return Ok(Answer::Refused(error.to_string()));
-        }
-        let path = spool.waiting(&name);
-        self.puts.push((path.clone(), ticket.text()?.into_bytes()));
-        for older in known.iter().filter(|known| known.entry.state() == State::Waiting) {
-            self.supersede.push((older.entry.clone(), name.id.clone()));
-            unfinished.retain(|entry| entry.name.id != older.entry.name.id);
-        }
-        unfinished.push(Entry { name: name.clone(), builder: None, path });
-        Ok(Answer::Made(name))
-    }
-
-    /// New tickets first: between the two steps both wait, which the check (and the next request) mends.
-    fn finish(self, spool: &Spool, clock: &Clock) -> Result<()> {
-        if !self.puts.is_empty() {
-            durable::put_all(&spool.tmp(), &self.puts)?;
-        }
-        self.supersede.iter().try_for_each(|(entry, by)| supersede(spool, entry, by, clock))
     }
 }
 
@@ -296,18 +391,29 @@ pub(super) fn supersede(spool: &Spool, entry: &Entry, by: &Id, clock: &Clock) ->
     durable::shift(&entry.path, &spool.done(&ended)).map(drop)
 }
 
-/// A ticket that came back to wait makes way for a later one of its package. The queue's lock is held.
+/// Brings a ticket back to wait: for a builder, or in vain if a later ticket of its package waits, for which it makes
+/// way. The queue's lock is held.
 ///
 /// # Errors
 /// A failing system call; the check finishes it then.
-pub(super) fn make_way(spool: &Spool, back: &TicketName, clock: &Clock) -> Result<()> {
-    let same = |entry: &Entry| entry.name.package() == back.package();
-    let waiting: Vec<Entry> = list::waiting_for(spool, &back.item.arch)?.into_iter().filter(same).collect();
-    let later = waiting.iter().map(|entry| &entry.name.id).filter(|id| **id > back.id).max();
-    match (later, waiting.iter().find(|entry| entry.name.id == back.id)) {
-        (Some(later), Some(entry)) => supersede(spool, entry, later, clock),
-        (None, _) | (_, None) => Ok(()),
+pub(super) fn come_back(spool: &Spool, from: &Path, name: &TicketName, clock: &Clock) -> Result<Shift> {
+    let mut look = Look::locked(spool)?;
+    let package = name.package();
+    let later = look.unfinished(&package)?.into_iter().map(|entry| entry.name);
+    let later = later.filter(|other| other.state() == State::Waiting).map(|other| other.id).max();
+    let path = look.shelves().place(name)?;
+    let moved = durable::shift(from, &path)?;
+    match (later.filter(|later| *later > name.id), look.index()) {
+        (Some(later), _) => {
+            supersede(spool, &Entry { name: name.clone(), builder: None, path }, &later, clock)?
+        }
+        (None, Some(index)) if moved == Shift::Moved => {
+            index.add(&path, &package)?;
+            shelf::ring(spool, &name.item.arch)?;
+        }
+        (None, Some(_) | None) => {}
     }
+    Ok(moved)
 }
 
 /// The ticket may have been put by somebody who died before the fsync; one that has moved on is durable.

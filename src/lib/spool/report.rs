@@ -6,11 +6,11 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::product::{Product, base_name, measure};
-use super::{Claim, Entry, Spool, Stamp, Stand, TicketName, builder, list, queue, record};
+use super::{Claim, Entry, Spool, Stamp, Stand, TicketName, builder, list, queue, record, waiting};
 use crate::base::durable::{self, Put, Shift};
 use crate::base::{Clock, Error, Result, lock};
 use crate::config::TroubleSection;
-use crate::names::{Arch, Builder, Id, Item, Name, Outcome, Release, Revision, Tree, Version};
+use crate::names::{Arch, Builder, Id, Item, Name, Outcome, Release, Revision, State, Tree, Version};
 
 /// The stage of a try that ended with its lease.
 pub(super) const LEASE: &str = "lease";
@@ -168,12 +168,11 @@ fn standing(spool: &Spool, claim: &Claim) -> Result<Option<Entry>> {
     }
     // A ticket that rests has been reported on already, one that came back with its lease has not.
     let again = |entry: &Entry| {
-        entry.name.id == claim.id
-            && entry.name.epoch == claim.epoch
+        entry.name.epoch == claim.epoch
             && entry.name.stand == Stand::Waiting(None)
             && !held_by_another(spool, claim)
     };
-    Ok(list::waiting(spool)?.into_iter().find(again))
+    Ok(list::find(spool, &claim.id)?.filter(again))
 }
 
 /// The name of a waiting ticket does not say any more who had it; the report on its lost lease does.
@@ -188,10 +187,13 @@ fn conclude(spool: &Spool, entry: &Entry, target: &TicketName, clock: &Clock) ->
     match target.stand {
         Stand::Waiting(_) => {
             let _lock = spool.lock_queue(lock::PATIENCE)?;
-            let moved = durable::shift(&entry.path, &spool.waiting(target))?;
-            queue::make_way(spool, target, clock).map(|()| moved)
+            queue::come_back(spool, &entry.path, target, clock)
         }
-        Stand::Building(_) | Stand::Done(_) => durable::shift(&entry.path, &spool.done(target)),
+        Stand::Building(_) | Stand::Done(_) => {
+            let ended = Entry { name: target.clone(), builder: None, path: spool.done(target) };
+            let moved = durable::shift(&entry.path, &ended.path)?;
+            waiting::settle(spool, &ended).map(|()| moved)
+        }
     }
 }
 
@@ -298,7 +300,7 @@ fn draft(entry: &Entry, claim: &Claim, ending: &Ending, clock: &Clock) -> Result
 pub(super) fn blank(ticket: &super::Ticket, epoch: u32, outcome: Outcome, ended: Timestamp) -> Report {
     Report {
         format: 1,
-        id: ticket.id.clone(),
+        id: ticket.id,
         epoch,
         tree: ticket.tree.clone(),
         name: ticket.name.clone(),
@@ -384,6 +386,18 @@ pub fn ended(spool: &Spool, id: &Id, epoch: u32) -> Result<Option<Entry>> {
         }
     }
     Ok(None)
+}
+
+/// Returns the built tickets whose packages are still held.
+///
+/// # Errors
+/// A directory that cannot be read.
+pub(super) fn unpublished(spool: &Spool) -> Result<Vec<Entry>> {
+    let mut entries = Vec::new();
+    for (id, epoch) in held(spool)? {
+        entries.extend(ended(spool, &id, epoch)?.filter(|entry| entry.state() == State::Built));
+    }
+    Ok(entries)
 }
 
 /// Returns the notes that somebody may have to be told: (ticket, epoch, outcome), oldest first.

@@ -1,10 +1,19 @@
-//! What waits for what: which of the waiting tickets may not be claimed yet, and why.
+//! What waits for what: which waiting tickets may not be claimed yet, and why; parking them and waking them.
+//!
+//! A ticket is parked under the first package it waits for, `park/TREE/NAME/TICKET`, and comes back when nothing of
+//! that package is unfinished for its architecture; whoever wants to claim it looks at what else it needs. Parked or
+//! not, it waits: no answer depends on it, and a move between the two places need not be durable.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
-use super::{Entry, Spool, Ticket, list};
-use crate::base::Result;
-use crate::names::{Arch, Id, Name, Outcome, State, Tree};
+use super::look::Look;
+use super::{Entry, Spool, Stand, Ticket, TicketName, list, shelf};
+use crate::base::durable::{self, Shift};
+use crate::base::{Result, lock};
+use crate::names::{Arch, Id, Name, Outcome, Package, State, Tree, Word};
+
+/// How many tickets are woken under one lock: whoever waits for it waits for some milliseconds.
+const STEP: usize = 1000;
 
 /// Why a waiting ticket may not be claimed yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,6 +32,15 @@ pub enum Blocker {
     },
 }
 
+impl Blocker {
+    /// Returns what is waited for.
+    pub fn name(&self) -> &Name {
+        match self {
+            Blocker::Unfinished { name, .. } | Blocker::Failed { name } => name,
+        }
+    }
+}
+
 impl std::fmt::Display for Blocker {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
@@ -35,137 +53,375 @@ impl std::fmt::Display for Blocker {
     }
 }
 
-/// Unfinished tickets of one package: for which architecture, which, and where.
-type Stands = Vec<(Arch, Id, State)>;
-
-/// What is unfinished in the spool, looked at once for one decision.
-#[derive(Debug)]
-pub struct Queue {
-    waiting: Vec<Entry>,
-    unfinished: HashMap<(Tree, Name), Stands>,
-    tickets: std::cell::RefCell<HashMap<Id, Option<Vec<Name>>>>,
+/// An unfinished ticket, as far as those that wait for it need it.
+#[derive(Debug, Clone)]
+struct Standing {
+    id: Id,
+    arch: Arch,
+    state: State,
+    /// What it is parked for itself.
+    parked: Option<Name>,
 }
 
-impl Queue {
-    /// Looks at what waits, is being built, and is built but not published.
+/// What a ticket needs: its name and the two things only its content says.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Needy<'a> {
+    pub name: &'a TicketName,
+    pub depends: &'a [Name],
+    pub batch: Option<&'a Word>,
+}
+
+impl<'a> Needy<'a> {
+    pub fn of(name: &'a TicketName, ticket: &'a Ticket) -> Self {
+        Self { name, depends: &ticket.depends, batch: ticket.batch.as_ref() }
+    }
+}
+
+/// A look at who waits for whom; each package is looked up once.
+#[derive(Debug)]
+pub struct Queue<'a> {
+    spool: &'a Spool,
+    look: Look<'a>,
+    known: HashMap<(Tree, Name), Vec<Standing>>,
+    /// What is about to be put; it is not in the spool yet.
+    planned: HashMap<(Tree, Name), Vec<Standing>>,
+    /// For what of that something is to be parked.
+    awaited: HashSet<(Tree, Name)>,
+}
+
+impl<'a> Queue<'a> {
+    /// Looks without changing anything.
+    pub fn new(spool: &'a Spool) -> Self {
+        Self::with(spool, Look::new(spool))
+    }
+
+    /// Looks with the queue's lock held.
+    pub(super) fn locked(spool: &'a Spool) -> Result<Self> {
+        Ok(Self::with(spool, Look::locked(spool)?))
+    }
+
+    fn with(spool: &'a Spool, look: Look<'a>) -> Self {
+        let (known, planned, awaited) = Default::default();
+        Self { spool, look, known, planned, awaited }
+    }
+
+    /// Returns what looks up the tickets.
+    pub(super) fn look(&mut self) -> &mut Look<'a> {
+        &mut self.look
+    }
+
+    /// Notes that a ticket was claimed meanwhile.
+    pub(super) fn claimed(&mut self, entry: &Entry) {
+        self.known.remove(&(entry.name.tree.clone(), entry.name.item.name.clone()));
+        self.look.claimed(entry);
+    }
+
+    /// Notes that a ticket was parked meanwhile.
+    pub(super) fn parked(&mut self, entry: &Entry) {
+        self.known.remove(&(entry.name.tree.clone(), entry.name.item.name.clone()));
+    }
+
+    /// Notes that a ticket is about to be put, in place of whatever of its package waited.
+    pub(super) fn plan(&mut self, name: &TicketName) {
+        let key = (name.tree.clone(), name.item.name.clone());
+        let standing =
+            Standing { id: name.id, arch: name.item.arch.clone(), state: State::Waiting, parked: None };
+        let planned = self.planned.entry(key).or_default();
+        planned.retain(|other| other.arch != standing.arch);
+        planned.push(standing);
+    }
+
+    /// Returns why a waiting ticket may not be claimed yet; none if it may.
     ///
     /// # Errors
     /// A directory that cannot be read.
-    pub fn load(spool: &Spool) -> Result<Self> {
-        let waiting = list::waiting(spool)?;
-        let mut unfinished: HashMap<_, Stands> = HashMap::new();
-        for entry in waiting.iter().chain(&list::building(spool)?).chain(&unpublished(spool)?) {
-            let key = (entry.name.tree.clone(), entry.name.item.name.clone());
-            let stand = (entry.name.item.arch.clone(), entry.name.id.clone(), entry.state());
-            unfinished.entry(key).or_default().push(stand);
-        }
-        Ok(Self { waiting, unfinished, tickets: std::cell::RefCell::default() })
+    pub fn blocker(&mut self, name: &TicketName, ticket: &Ticket) -> Result<Option<Blocker>> {
+        self.blocks(Needy::of(name, ticket))
     }
 
-    /// Returns the waiting tickets in claim order.
-    pub fn waiting(&self) -> &[Entry] {
-        &self.waiting
-    }
-
-    /// Notes that a waiting ticket was claimed meanwhile.
-    pub fn claimed(&mut self, entry: &Entry) {
-        let stands = self.unfinished.values_mut().flatten();
-        stands.filter(|(_, id, _)| *id == entry.name.id).for_each(|stand| stand.2 = State::Building);
-    }
-
-    /// Returns why the waiting ticket `entry` may not be claimed yet; none if it may.
-    ///
-    /// # Errors
-    /// A directory that cannot be read.
-    pub fn blocker(&self, spool: &Spool, entry: &Entry, ticket: &Ticket) -> Result<Option<Blocker>> {
-        if ticket.depends.is_empty() {
-            return Ok(None);
-        }
-        for name in ticket.depends.iter().filter(|name| **name != ticket.name) {
-            if let Some((id, state)) = self.unfinished(&ticket.tree, name, &ticket.arch) {
-                if state == State::Waiting && self.reaches(&id, &entry.name.id) && self.breaks_cycle(entry) {
-                    continue;
+    pub(super) fn blocks(&mut self, needy: Needy) -> Result<Option<Blocker>> {
+        for needed in needy.depends.iter().filter(|needed| **needed != needy.name.item.name) {
+            let standings = self.fitting(&needy.name.tree, needed, &needy.name.item.arch)?;
+            if let Some(first) = standings.first() {
+                if !self.breaks_circle(needy.name, needed, &standings)? {
+                    return Ok(Some(Blocker::Unfinished { name: needed.clone(), state: first.state }));
                 }
-                return Ok(Some(Blocker::Unfinished { name: name.clone(), state }));
-            }
-            if ticket.batch.is_some() && failed_in_batch(spool, ticket, name)? {
-                return Ok(Some(Blocker::Failed { name: name.clone() }));
+            } else if needy.batch.is_some()
+                && failed_of_batch(self.spool, &needy.name.tree, needed, &needy.name.item.arch)?.as_ref()
+                    == needy.batch
+            {
+                return Ok(Some(Blocker::Failed { name: needed.clone() }));
             }
         }
         Ok(None)
     }
 
-    fn unfinished(&self, tree: &Tree, name: &Name, arch: &Arch) -> Option<(Id, State)> {
-        let stands = self.unfinished.get(&(tree.clone(), name.clone()))?;
-        let fits = |other: &Arch| other == arch || other.is_any() || arch.is_any();
-        stands.iter().find(|(other, ..)| fits(other)).map(|(_, id, state)| (id.clone(), *state))
-    }
-
-    /// A cycle is broken at its oldest ticket: it is in one, and nothing in it is older.
-    fn breaks_cycle(&self, entry: &Entry) -> bool {
-        let id = &entry.name.id;
-        let mut cycle = self.waiting.iter().filter(|other| {
-            other.name.id != *id && self.reaches(&other.name.id, id) && self.reaches(id, &other.name.id)
-        });
-        let first = cycle.next();
-        first.is_some_and(|first| id < &first.name.id) && cycle.all(|other| id < &other.name.id)
-    }
-
-    /// Tells whether the waiting ticket `from` waits, directly or not, for the waiting ticket `to`.
-    fn reaches(&self, from: &Id, to: &Id) -> bool {
-        let mut seen = vec![from.clone()];
-        let mut at = 0;
-        while let Some(id) = seen.get(at).cloned() {
-            for next in self.needs(&id) {
-                if next == *to {
-                    return true;
-                }
-                if !seen.contains(&next) {
-                    seen.push(next);
-                }
-            }
-            at += 1;
+    /// What of a package is unfinished that somebody who builds for `arch` must wait for.
+    fn fitting(&mut self, tree: &Tree, name: &Name, arch: &Arch) -> Result<Vec<Standing>> {
+        let key = (tree.clone(), name.clone());
+        let fits = |standing: &&Standing| standing.arch == *arch || standing.arch.is_any() || arch.is_any();
+        let planned = self.planned.get(&key).cloned().unwrap_or_default();
+        let mut fitting: Vec<Standing> = planned.iter().filter(fits).cloned().collect();
+        if !self.known.contains_key(&key) {
+            let entries = self.look.named(Some(tree), name)?;
+            self.known.insert(key.clone(), entries.iter().map(|entry| standing(self.spool, entry)).collect());
         }
-        false
-    }
-
-    fn needs(&self, id: &Id) -> Vec<Id> {
-        let Some(entry) = self.waiting.iter().find(|entry| entry.name.id == *id) else { return Vec::new() };
-        let depends = self
-            .tickets
-            .borrow_mut()
-            .entry(id.clone())
-            .or_insert_with(|| entry.ticket().ok().map(|ticket| ticket.depends))
-            .clone()
-            .unwrap_or_default();
-        let waits = |name: &Name| match self.unfinished(&entry.name.tree, name, &entry.name.item.arch) {
-            Some((id, State::Waiting)) => Some(id),
-            Some(_) | None => None,
+        let replaced = |known: &&Standing| {
+            known.state == State::Waiting && planned.iter().any(|planned| planned.arch == known.arch)
         };
-        depends.iter().filter(|name| **name != entry.name.item.name).filter_map(waits).collect()
+        let known = self.known.get(&key).into_iter().flatten();
+        fitting.extend(known.filter(|known| fits(known) && !replaced(known)).cloned());
+        Ok(fitting)
     }
-}
 
-/// Returns the built tickets whose packages are still held.
-fn unpublished(spool: &Spool) -> Result<Vec<Entry>> {
-    let mut entries = Vec::new();
-    for (id, epoch) in super::report::held(spool)? {
-        if let Some(entry) = super::report::ended(spool, &id, epoch)?
-            && entry.state() == State::Built
-        {
-            entries.push(entry);
+    /// A cycle is broken at its oldest ticket: what this one needs waits, in turn, for it, and nothing in between is
+    /// older.
+    fn breaks_circle(&mut self, name: &TicketName, needed: &Name, standings: &[Standing]) -> Result<bool> {
+        let Some(waiting) = standings.iter().find(|standing| standing.state == State::Waiting) else {
+            return Ok(false);
+        };
+        if !self.is_awaited(&name.tree, &name.item.name) {
+            return Ok(false);
+        }
+        let start = Package { tree: name.tree.clone(), name: needed.clone(), arch: waiting.arch.clone() };
+        let path = self.follow(&start, Some(&name.package()))?;
+        let back = path.last().is_some_and(|(package, _)| *package == name.package());
+        Ok(back && path.iter().all(|(_, id)| *id >= name.id))
+    }
+
+    /// Tells whether something is, or is to be, parked for this package.
+    fn is_awaited(&self, tree: &Tree, name: &Name) -> bool {
+        self.awaited.contains(&(tree.clone(), name.clone())) || self.spool.parking(tree, name).is_dir()
+    }
+
+    /// Follows what a waiting ticket is parked for, to the first that is not parked, to `end`, or to one that was met
+    /// before, which is then the last.
+    fn follow(&mut self, start: &Package, end: Option<&Package>) -> Result<Vec<(Package, Id)>> {
+        let (mut path, mut seen) = (Vec::new(), HashSet::new());
+        let mut at = start.clone();
+        loop {
+            let fitting = self.fitting(&at.tree, &at.name, &at.arch)?;
+            let waits = |standing: &&Standing| standing.state == State::Waiting;
+            let Some(waiting) = fitting.iter().find(waits) else { return Ok(path) };
+            let package = Package { arch: waiting.arch.clone(), ..at.clone() };
+            path.push((package.clone(), waiting.id));
+            if end == Some(&package) || !seen.insert(package.clone()) {
+                return Ok(path);
+            }
+            let Some(needed) = &waiting.parked else { return Ok(path) };
+            at = Package { name: needed.clone(), ..package };
         }
     }
-    Ok(entries)
+
+    /// Notes where a planned ticket is to lie; if it closes a cycle in which all are parked, the oldest is not. Returns
+    /// that one if it is in the spool already.
+    pub(super) fn plan_to_park(&mut self, name: &TicketName, needed: &Name) -> Result<Option<Package>> {
+        self.set_planned(&name.package(), Some(needed.clone()));
+        self.awaited.insert((name.tree.clone(), needed.clone()));
+        if !self.is_awaited(&name.tree, &name.item.name) {
+            return Ok(None);
+        }
+        let Some(oldest) = self.circle(&name.package())? else { return Ok(None) };
+        Ok(if self.set_planned(&oldest, None) { None } else { Some(oldest) })
+    }
+
+    fn set_planned(&mut self, package: &Package, parked: Option<Name>) -> bool {
+        let key = (package.tree.clone(), package.name.clone());
+        let planned = self.planned.get_mut(&key).into_iter().flatten();
+        let mut ours = planned.filter(|standing| standing.arch == package.arch);
+        ours.next().map(|standing| standing.parked = parked).is_some()
+    }
+
+    /// Returns for what a planned ticket is to be parked.
+    pub(super) fn planned(&self, name: &TicketName) -> Option<&Name> {
+        let planned = self.planned.get(&(name.tree.clone(), name.item.name.clone()))?;
+        planned.iter().find(|standing| standing.id == name.id)?.parked.as_ref()
+    }
+
+    /// Returns the oldest ticket of the circle, if any, that a parked ticket of `package` waits for.
+    fn circle(&mut self, package: &Package) -> Result<Option<Package>> {
+        let path = self.follow(package, None)?;
+        let Some((last, before)) = path.split_last() else { return Ok(None) };
+        let Some(first) = before.iter().position(|(package, _)| *package == last.0) else { return Ok(None) };
+        let circle = before.get(first..).unwrap_or_default();
+        Ok(circle.iter().min_by_key(|(_, id)| *id).map(|(package, _)| package.clone()))
+    }
+
+    /// Brings the parked ticket of `package` back to where it may be claimed.
+    pub(super) fn unpark(&mut self, package: &Package) -> Result<()> {
+        for entry in self.look.unfinished(package)? {
+            if parked_for(self.spool, &entry).is_some() {
+                self.shelve(&entry)?;
+            }
+        }
+        self.known.remove(&(package.tree.clone(), package.name.clone()));
+        Ok(())
+    }
+
+    fn break_circle(&mut self, tree: &Tree, name: &Name) -> Result<()> {
+        for entry in self.look.named(Some(tree), name)? {
+            if let Some(oldest) = self.circle(&entry.name.package())? {
+                self.unpark(&oldest)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn shelve(&mut self, entry: &Entry) -> Result<Shift> {
+        let path = self.look.shelves().place(&entry.name)?;
+        let moved = durable::relocate(&entry.path, &path)?;
+        shelf::ring(self.spool, &entry.name.item.arch).map(|()| moved)
+    }
+
+    /// Wakes at most `limit` of what is parked for a package nothing of which is unfinished any more.
+    fn wake(&mut self, tree: &Tree, name: &Name, limit: usize) -> Result<usize> {
+        let directory = self.spool.parking(tree, name);
+        let mut stays: HashMap<Arch, Stays> = HashMap::new();
+        let mut woken = 0;
+        for text in list::names(&directory)? {
+            let Some(arch) = arch_of(&text) else { continue };
+            if !stays.contains_key(&arch) {
+                let verdict = self.stays(tree, name, &arch)?;
+                stays.insert(arch.clone(), verdict);
+            }
+            let Ok(parsed) = text.parse::<TicketName>() else { continue };
+            let entry = Entry { name: parsed, builder: None, path: directory.join(&text) };
+            let stays = match stays.get(&arch) {
+                Some(Stays::All) => true,
+                Some(Stays::Batch(failed)) => {
+                    entry.ticket().is_ok_and(|ticket| ticket.batch.as_ref() == Some(failed))
+                }
+                Some(Stays::None) | None => false,
+            };
+            if !stays && self.shelve(&entry)? == Shift::Moved {
+                woken += 1;
+            }
+            if woken == limit {
+                return Ok(woken);
+            }
+        }
+        durable::prune(&directory);
+        Ok(woken)
+    }
+
+    fn stays(&mut self, tree: &Tree, name: &Name, arch: &Arch) -> Result<Stays> {
+        if !self.fitting(tree, name, arch)?.is_empty() {
+            return Ok(Stays::All);
+        }
+        let failed = failed_of_batch(self.spool, tree, name, arch)?;
+        Ok(failed.map_or(Stays::None, Stays::Batch))
+    }
 }
 
-/// Others build against what is published; those of the same batch were meant to come after it.
-fn failed_in_batch(spool: &Spool, ticket: &Ticket, needed: &Name) -> Result<bool> {
-    let newest = list::done_of(spool, &ticket.tree, needed)?
-        .into_iter()
-        .rfind(|entry| entry.name.item.arch == ticket.arch || entry.name.item.arch.is_any());
-    Ok(newest.is_some_and(|entry| {
-        matches!(entry.name.stand, super::Stand::Done(Outcome::Failed))
-            && entry.ticket().is_ok_and(|other| other.batch == ticket.batch)
-    }))
+/// Which of the tickets parked for a package stay there.
+enum Stays {
+    /// Something of it is unfinished.
+    All,
+    /// It failed: those of its batch do.
+    Batch(Word),
+    /// Others build against what is published.
+    None,
+}
+
+/// The architecture in a ticket's name, without reading the rest of it.
+fn arch_of(text: &str) -> Option<Arch> {
+    text.split(',').nth(3)?.rsplit('-').next()?.parse().ok()
+}
+
+fn standing(spool: &Spool, entry: &Entry) -> Standing {
+    Standing {
+        id: entry.name.id,
+        arch: entry.name.item.arch.clone(),
+        state: entry.state(),
+        parked: parked_for(spool, entry),
+    }
+}
+
+/// Returns the package a ticket is parked for; none if it is not parked.
+pub fn parked_for(spool: &Spool, entry: &Entry) -> Option<Name> {
+    let place = entry.path.parent()?.strip_prefix(spool.at("park")).ok()?;
+    place.file_name()?.to_str()?.parse().ok()
+}
+
+/// Others build against what is published; those of the same batch were meant to come after it. Returns the batch of
+/// the last ticket that ended, if it failed.
+fn failed_of_batch(spool: &Spool, tree: &Tree, name: &Name, arch: &Arch) -> Result<Option<Word>> {
+    let fits = |other: &Arch| other == arch || other.is_any();
+    let newest = list::done_of(spool, tree, name)?.into_iter().rfind(|entry| fits(&entry.name.item.arch));
+    let failed = newest.filter(|entry| entry.name.stand == Stand::Done(Outcome::Failed));
+    Ok(failed.and_then(|entry| entry.ticket().ok()?.batch))
+}
+
+/// Parks a waiting ticket for what it waits for, unless somebody else has the queue's lock just now, or it waits for
+/// nothing any more. Returns whether it was parked.
+///
+/// # Errors
+/// A failing system call.
+pub(super) fn park(spool: &Spool, entry: &Entry, ticket: &Ticket) -> Result<bool> {
+    let Ok(_lock) = spool.lock_queue(std::time::Duration::ZERO) else { return Ok(false) };
+    let mut queue = Queue::locked(spool)?;
+    // Looked at once more: what was waited for may have ended, and woken what was parked, before the lock was ours.
+    let Some(blocker) = queue.blocker(&entry.name, ticket)? else { return Ok(false) };
+    let path = spool.parking(&entry.name.tree, blocker.name()).join(entry.name.to_string());
+    if durable::relocate(&entry.path, &path)? == Shift::Gone {
+        return Ok(false);
+    }
+    queue.known.clear();
+    if let Some(oldest) = queue.circle(&entry.name.package())? {
+        queue.unpark(&oldest)?;
+    }
+    Ok(true)
+}
+
+/// Does what follows from the end of a ticket, or from its publication: what is parked for its package and no longer
+/// waits for anything of it is woken. If somebody else has the queue's lock, the next round does it.
+///
+/// # Errors
+/// A failing system call.
+pub fn settle(spool: &Spool, ended: &Entry) -> Result<()> {
+    match spool.lock_queue(std::time::Duration::ZERO) {
+        Ok(_lock) => settle_locked(spool, ended),
+        Err(_) => Ok(()),
+    }
+}
+
+/// As [`settle`], with the queue's lock held.
+pub(super) fn settle_locked(spool: &Spool, ended: &Entry) -> Result<()> {
+    let package = ended.name.package();
+    if let Some(index) = super::index::Index::open(spool)
+        && index.is_last(&package, &ended.path)
+        && !spool.hold(&ended.name.id, ended.name.epoch).is_dir()
+        && !list::building(spool)?.iter().any(|entry| entry.name.package() == package)
+    {
+        index.remove(&package);
+    }
+    if spool.parking(&package.tree, &package.name).is_dir() {
+        Queue::locked(spool)?.wake(&package.tree, &package.name, STEP)?;
+    }
+    Ok(())
+}
+
+/// Wakes what need not be parked any more, at most `limit` tickets, and breaks cycles that an interrupted program
+/// left; returns whether there may be more to wake.
+///
+/// # Errors
+/// A failing system call.
+pub fn wake_all(spool: &Spool, limit: usize) -> Result<bool> {
+    let mut left = limit;
+    for (tree, name, _) in list::parking(spool)? {
+        loop {
+            let _lock = spool.lock_queue(lock::PATIENCE)?;
+            let mut queue = Queue::locked(spool)?;
+            let woken = queue.wake(&tree, &name, left.min(STEP))?;
+            left = left.saturating_sub(woken);
+            if left == 0 {
+                return Ok(true);
+            }
+            if woken < STEP {
+                queue.break_circle(&tree, &name)?;
+                break;
+            }
+        }
+    }
+    Ok(false)
 }

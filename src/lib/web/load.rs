@@ -30,7 +30,7 @@ pub fn load(spool: &Spool, config: &Config, facts: &Facts, clock: &Clock) -> Res
         counts: count(spool, &entries)?,
         needs: Vec::new(),
         builders: builders(spool, config, clock)?,
-        tickets: entries.iter().map(|entry| (entry.name.id.clone(), ticket(spool, facts, entry))).collect(),
+        tickets: entries.iter().map(|entry| (entry.name.id, ticket(spool, facts, entry))).collect(),
         waiting: ids(&entries, |state| state == State::Waiting),
         building: ids(&entries, |state| state == State::Building),
         ended: ids(&entries, |state| state != State::Waiting && state != State::Building),
@@ -39,14 +39,14 @@ pub fn load(spool: &Spool, config: &Config, facts: &Facts, clock: &Clock) -> Res
     };
     let since = |id: &Id| model.tickets.get(id).map(|ticket| ticket.since);
     model.building.sort_by_key(since);
-    model.ended.sort_by_key(|id| std::cmp::Reverse((since(id), id.clone())));
+    model.ended.sort_by_key(|id| std::cmp::Reverse((since(id), *id)));
     model.packages = package::packages(&model);
     model.needs = need::needs(&model);
     Ok(model)
 }
 
 fn ids(entries: &[Entry], fits: impl Fn(State) -> bool) -> Vec<Id> {
-    entries.iter().filter(|entry| fits(entry.state())).map(|entry| entry.name.id.clone()).collect()
+    entries.iter().filter(|entry| fits(entry.state())).map(|entry| entry.name.id).collect()
 }
 
 fn count(spool: &Spool, entries: &[Entry]) -> Result<Counts> {
@@ -87,7 +87,7 @@ fn ticket(spool: &Spool, facts: &Facts, entry: &Entry) -> TicketRow {
         said.as_ref().map(of).map(|text| line(&text, LONGEST)).unwrap_or_default()
     };
     TicketRow {
-        id: name.id.clone(),
+        id: name.id,
         tree: name.tree.to_string(),
         name: name.item.name.to_string(),
         version: format!("{}-{}", name.item.version, name.item.release),

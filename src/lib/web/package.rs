@@ -23,7 +23,7 @@ fn package(name: &str, tickets: &[&TicketRow]) -> PackageRow {
     PackageRow {
         name: name.to_owned(),
         stands: grouped.values().filter_map(|tickets| stand(tickets)).collect(),
-        tickets: tickets.iter().rev().map(|ticket| ticket.id.clone()).collect(),
+        tickets: tickets.iter().rev().map(|ticket| ticket.id).collect(),
     }
 }
 
@@ -35,10 +35,10 @@ fn stand(tickets: &[&TicketRow]) -> Option<StandRow> {
     Some(StandRow {
         tree: newest.tree.clone(),
         arch: newest.arch.clone(),
-        newest: newest.id.clone(),
-        judged: judged.last().map(|ticket| ticket.id.clone()),
+        newest: newest.id,
+        judged: judged.last().map(|ticket| ticket.id),
         failing_since: failing.map(|ticket| ticket.since),
-        last_good: last_good.map(|ticket| ticket.id.clone()),
+        last_good: last_good.map(|ticket| ticket.id),
     })
 }
 

@@ -74,7 +74,7 @@ impl Sample {
         };
         more(&mut ask);
         let answer = queue::enqueue(&self.spool, &[ask], &self.clock, Duration::ZERO).unwrap().remove(0);
-        answer.ticket().unwrap_or_else(|| panic!("{answer:?}")).id.clone()
+        answer.ticket().unwrap_or_else(|| panic!("{answer:?}")).id
     }
 
     pub fn claim(&self, who: &str, arch: &str) -> Claim {

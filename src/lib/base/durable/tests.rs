@@ -51,12 +51,44 @@ fn a_file_moved_onto_itself_is_not_lost() {
 }
 
 #[test]
-fn many_files_are_put_with_one_answer() {
+fn many_files_are_named_with_one_answer() {
     let (place, tmp, _) = spool();
-    let files: Vec<_> =
-        (0..50).map(|n| (place.path().join(format!("d{}/f{n}", n % 3)), vec![b'x'; n])).collect();
-    put_all(&tmp, &files).unwrap();
-    assert!(files.iter().all(|(path, bytes)| fs::read(path).unwrap() == *bytes));
+    let targets: Vec<_> = (0..50).map(|n| place.path().join(format!("d{}/f{n}", n % 3))).collect();
+    targets.iter().enumerate().for_each(|(n, _)| draft(&tmp.join(format!("f{n}")), &vec![b'x'; n]).unwrap());
+    name_all(&tmp, &targets).unwrap();
+    assert!(targets.iter().enumerate().all(|(n, path)| fs::read(path).unwrap() == vec![b'x'; n]));
+}
+
+#[test]
+fn a_second_name_takes_the_place_of_another() {
+    let (place, _, _) = spool();
+    let at = |name: &str| place.path().join(name);
+    ["one", "two"].iter().for_each(|name| fs::write(at(name), name).unwrap());
+    for (of, content) in [("one", "one"), ("one", "one"), ("two", "two")] {
+        link(&at(of), &at("index/name")).unwrap();
+        assert_eq!(fs::read_to_string(at("index/name")).unwrap(), content);
+    }
+    assert_eq!(fs::read_dir(at("index")).unwrap().count(), 1, "nothing else is left there");
+}
+
+#[test]
+fn a_directory_that_is_removed_again_and_again_is_made_again() {
+    let (place, _, _) = spool();
+    let (target, stop) = (place.path().join("chunk"), std::sync::atomic::AtomicBool::new(false));
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+                prune(&target);
+            }
+        });
+        for n in 0..200 {
+            let from = place.path().join(format!("f{n}"));
+            fs::write(&from, "x").unwrap();
+            assert_eq!(shift(&from, &target.join(format!("f{n}"))).unwrap(), Shift::Moved);
+            fs::remove_file(target.join(format!("f{n}"))).unwrap();
+        }
+        stop.store(true, std::sync::atomic::Ordering::Relaxed);
+    });
 }
 
 #[test]

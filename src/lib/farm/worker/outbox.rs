@@ -111,7 +111,7 @@ impl Outbox {
     fn claims(&self) -> Result<Vec<Claim>> {
         let mut claims: Vec<Claim> =
             list::names(&self.place)?.iter().filter_map(|name| name.parse().ok()).collect();
-        claims.sort_by(|a, b| a.id.cmp(&b.id));
+        claims.sort_by_key(|a| a.id);
         Ok(claims)
     }
 }

@@ -58,7 +58,7 @@ fn a_ticket_that_is_claimed_just_now_is_no_other() {
     let place = tempfile::tempdir().unwrap();
     let spool = Spool::create(&place.path().join("spool")).unwrap();
     enqueue(&spool, &[ask()], &Clock::system(), Duration::ZERO).unwrap();
-    let listed = list::waiting(&spool).unwrap();
+    let listed = list::waiting(&spool).unwrap().remove(0);
     let request = super::super::claim::Request {
         builder: "b1".parse().unwrap(),
         instance: "x".parse().unwrap(),
@@ -66,7 +66,7 @@ fn a_ticket_that_is_claimed_just_now_is_no_other() {
         count: 1,
     };
     super::super::claim::take(&spool, &request, &Clock::system()).unwrap();
-    assert!(kept(&decide(&known_of(&spool, &listed, &ask()).unwrap(), &ask())));
+    assert!(kept(&decide(&[with_revision(&spool, listed, &ask()).unwrap()], &ask())));
 }
 
 #[test]

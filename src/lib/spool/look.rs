@@ -1,0 +1,214 @@
+//! Looking up the unfinished tickets of a package by its name, at a cost that does not grow with the queue.
+
+use super::index::Index;
+use super::shelf::{InOrder, Shelves};
+use super::{Entry, Spool, Stand, Ticket, TicketName, list, report};
+use crate::base::Result;
+use crate::names::{Arch, Id, Name, Package, Priority, State, Tree};
+
+/// How many epochs a waiting ticket is expected to have at the most; one that has more is searched for.
+const EPOCHS: u32 = 5;
+
+/// A look into the spool for one decision, or for a batch of them: what builders hold is listed once.
+#[derive(Debug)]
+pub struct Look<'a> {
+    spool: &'a Spool,
+    index: Option<Index>,
+    shelves: Shelves<'a>,
+    building: Option<Vec<Entry>>,
+    locked: bool,
+}
+
+impl<'a> Look<'a> {
+    /// Looks without changing anything.
+    pub fn new(spool: &'a Spool) -> Self {
+        Self { spool, index: Index::open(spool), shelves: Shelves::new(spool), building: None, locked: false }
+    }
+
+    /// Looks with the queue's lock held: the index is made when needed and corrected when it misled.
+    pub(super) fn locked(spool: &'a Spool) -> Result<Self> {
+        Ok(Self { index: Some(Index::ready(spool)?), locked: true, ..Self::new(spool) })
+    }
+
+    /// Returns the index; there is one when the queue's lock is held.
+    pub(super) fn index(&self) -> Option<&Index> {
+        self.index.as_ref()
+    }
+
+    /// Returns the shelves, to place tickets on.
+    pub(super) fn shelves(&mut self) -> &mut Shelves<'a> {
+        &mut self.shelves
+    }
+
+    /// Notes that a ticket was claimed meanwhile.
+    pub(super) fn claimed(&mut self, entry: &Entry) {
+        self.building.get_or_insert_default().push(entry.clone());
+    }
+
+    /// Returns what is unfinished of a package for all architectures.
+    ///
+    /// # Errors
+    /// A directory that cannot be read.
+    pub fn named(&mut self, tree: Option<&Tree>, name: &Name) -> Result<Vec<Entry>> {
+        let Some(index) = &self.index else {
+            let wanted = |entry: &Entry| {
+                entry.name.item.name == *name && tree.is_none_or(|tree| *tree == entry.name.tree)
+            };
+            return self.everything(wanted);
+        };
+        let packages = index.packages_called(tree, name)?;
+        let mut entries = Vec::new();
+        for package in &packages {
+            entries.extend(self.unfinished(package)?);
+        }
+        Ok(entries)
+    }
+
+    /// Returns what is unfinished of a package: what waits (one ticket, if nobody was interrupted), what is being
+    /// built, what is built and held.
+    ///
+    /// # Errors
+    /// A directory that cannot be read.
+    pub fn unfinished(&mut self, package: &Package) -> Result<Vec<Entry>> {
+        let Some(index) = &self.index else { return self.search(package) };
+        let found = match index.get(package) {
+            Ok(None) => return Ok(Vec::new()),
+            Ok(Some(asked)) => self.verify(package, &asked)?,
+            Err(_) => self.search(package)?,
+        };
+        if let (true, true, Some(index)) = (self.locked, found.is_empty(), &self.index) {
+            index.remove(package);
+        }
+        Ok(found)
+    }
+
+    /// The index says what was asked for last; that is looked for in the order in which a ticket moves on.
+    fn verify(&mut self, package: &Package, asked: &Ticket) -> Result<Vec<Entry>> {
+        let mut found: Vec<Entry> = self.expected(asked)?.into_iter().collect();
+        let held = self.moved_on(package)?;
+        if found.is_empty() && !held.iter().any(|entry| entry.name.id == asked.id) {
+            found.extend(self.near(asked)?);
+            if found.is_empty() {
+                return self.search(package);
+            }
+        }
+        found.extend(held.into_iter().filter(|entry| self.is_unfinished(entry)));
+        Ok(found)
+    }
+
+    fn is_unfinished(&self, entry: &Entry) -> bool {
+        match entry.state() {
+            State::Waiting | State::Building => true,
+            State::Built => self.spool.hold(&entry.name.id, entry.name.epoch).is_dir(),
+            State::Failed | State::Trouble | State::Aborted | State::Superseded => false,
+        }
+    }
+
+    /// What is, or was, in the hands of a builder.
+    fn moved_on(&mut self, package: &Package) -> Result<Vec<Entry>> {
+        let ours = |entry: &&Entry| entry.name.package() == *package;
+        let mut entries: Vec<Entry> = self.building()?.iter().filter(ours).cloned().collect();
+        entries.extend(list::done_of(self.spool, &package.tree, &package.name)?.iter().filter(ours).cloned());
+        Ok(entries)
+    }
+
+    /// Returns what builders held when this look first asked.
+    pub(super) fn building(&mut self) -> Result<&[Entry]> {
+        if self.building.is_none() {
+            self.building = Some(list::building(self.spool)?);
+        }
+        Ok(self.building.as_deref().unwrap_or_default())
+    }
+
+    /// A ticket that nobody has touched yet lies where it was put.
+    fn expected(&mut self, asked: &Ticket) -> Result<Option<Entry>> {
+        let name = TicketName {
+            priority: asked.priority,
+            id: asked.id,
+            tree: asked.tree.clone(),
+            item: asked.item(),
+            epoch: 0,
+            stand: Stand::Waiting(None),
+        };
+        let mut directories = self.shelves.likely(&name.item.arch, name.priority, &name.id)?;
+        directories.extend(asked.depends.iter().map(|needed| self.spool.parking(&asked.tree, needed)));
+        let path = directories.into_iter().map(|directory| directory.join(name.to_string()));
+        let there = path.into_iter().find(|path| path.symlink_metadata().is_ok());
+        Ok(there.map(|path| Entry { name, builder: None, path }))
+    }
+
+    /// A ticket that came back, rests, or was made more urgent still lies near where it was put.
+    fn near(&mut self, asked: &Ticket) -> Result<Option<Entry>> {
+        for priority in Priority::ALL {
+            for epoch in 0..=EPOCHS {
+                let name = TicketName {
+                    priority: *priority,
+                    id: asked.id,
+                    tree: asked.tree.clone(),
+                    item: asked.item(),
+                    epoch,
+                    stand: Stand::Waiting(None),
+                };
+                let parked = asked
+                    .depends
+                    .iter()
+                    .map(|needed| self.spool.parking(&asked.tree, needed).join(name.to_string()));
+                if let Some(path) = parked.into_iter().find(|path| path.symlink_metadata().is_ok()) {
+                    return Ok(Some(Entry { name, builder: None, path }));
+                }
+                if epoch > 0 {
+                    continue;
+                }
+                for directory in self.shelves.likely(&name.item.arch, name.priority, &name.id)? {
+                    if let Some(entry) = list::with_id(&directory, &asked.id)? {
+                        return Ok(Some(entry));
+                    }
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// Looks at everything: somebody moved a ticket by hand, or died between two steps.
+    fn search(&mut self, package: &Package) -> Result<Vec<Entry>> {
+        let found = self.everything(|entry| entry.name.package() == *package)?;
+        let waiting = found.iter().filter(|entry| entry.state() == State::Waiting);
+        let last =
+            waiting.max_by_key(|entry| entry.name.id).or(found.iter().max_by_key(|entry| entry.name.id));
+        if let (true, Some(index), Some(last)) = (self.locked, &self.index, last) {
+            index.add(&last.path, package)?;
+        }
+        Ok(found)
+    }
+
+    fn everything(&mut self, wanted: impl Fn(&Entry) -> bool) -> Result<Vec<Entry>> {
+        let mut found = Vec::new();
+        for entry in InOrder::all(self.spool)? {
+            let entry = entry?;
+            if wanted(&entry) {
+                found.push(entry);
+            }
+        }
+        self.building = None;
+        found.extend(self.building()?.iter().filter(|entry| wanted(entry)).cloned());
+        found.extend(report::unpublished(self.spool)?.into_iter().filter(|entry| wanted(entry)));
+        Ok(found)
+    }
+
+    /// Returns the ticket with this ID if it waits where it should, or is being built.
+    ///
+    /// # Errors
+    /// A directory that cannot be read.
+    pub(super) fn by_id(&mut self, id: &Id) -> Result<Option<Entry>> {
+        for arch in list::directories::<Arch>(&self.spool.at("new"))? {
+            for priority in Priority::ALL {
+                for directory in self.shelves.likely(&arch, *priority, id)? {
+                    if let Some(entry) = list::with_id(&directory, id)? {
+                        return Ok(Some(entry));
+                    }
+                }
+            }
+        }
+        Ok(self.building()?.iter().find(|entry| entry.name.id == *id).cloned())
+    }
+}

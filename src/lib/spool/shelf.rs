@@ -1,0 +1,211 @@
+//! Where waiting tickets lie: loose in `new/ARCH` while they are few, else in chunks, directories named like the
+//! first ticket they took (`PRIORITY,ID`). So nothing that a claim or an enqueue lists grows with the queue.
+//!
+//! A chunk's tickets sort after its name, so whoever takes the least name, ticket or chunk, and unpacks chunks as they
+//! come, meets all tickets in claim order without listing more than the chunks before them.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::{Entry, Spool, Stand, TicketName, list};
+use crate::base::{Result, durable};
+use crate::names::{Arch, Id, Priority};
+
+/// How many tickets lie loose before chunks are begun.
+const LOOSE: usize = 128;
+
+/// A chunk whose directory takes so much is full, bytes: eight blocks of ext4.
+const FULL: u64 = 32 << 10;
+
+/// What one ticket takes in a directory, bytes, rounded up.
+const TICKET: u64 = 128;
+
+/// The shelves of all architectures, each read when it is first needed.
+#[derive(Debug)]
+pub(super) struct Shelves<'a> {
+    spool: &'a Spool,
+    shelves: HashMap<Arch, Shelf>,
+}
+
+/// `new/ARCH` as it was when it was read, and what was placed there since.
+#[derive(Debug)]
+struct Shelf {
+    directory: PathBuf,
+    loose: usize,
+    /// How many tickets still fit, where that was looked up.
+    chunks: BTreeMap<String, Option<u64>>,
+}
+
+impl<'a> Shelves<'a> {
+    pub fn new(spool: &'a Spool) -> Self {
+        Self { spool, shelves: HashMap::new() }
+    }
+
+    /// Returns the path that a waiting ticket gets. The queue's lock is held.
+    pub fn place(&mut self, name: &TicketName) -> Result<PathBuf> {
+        let text = name.to_string();
+        let shelf = self.of(&name.item.arch)?;
+        let directory = shelf.room(&key(name.priority, &name.id));
+        Ok(directory.join(text))
+    }
+
+    /// Returns the directories that a ticket most likely lies in.
+    pub fn likely(&mut self, arch: &Arch, priority: Priority, id: &Id) -> Result<Vec<PathBuf>> {
+        let shelf = self.of(arch)?;
+        let mut directories = vec![shelf.directory.clone()];
+        directories.extend(shelf.before(&key(priority, id)).map(|chunk| shelf.directory.join(chunk)));
+        Ok(directories)
+    }
+
+    fn of(&mut self, arch: &Arch) -> Result<&mut Shelf> {
+        if !self.shelves.contains_key(arch) {
+            self.shelves.insert(arch.clone(), Shelf::read(self.spool.new_dir(arch))?);
+        }
+        // Just put there.
+        Ok(self.shelves.entry(arch.clone()).or_insert_with(|| Shelf::empty(self.spool.new_dir(arch))))
+    }
+}
+
+impl Shelf {
+    fn empty(directory: PathBuf) -> Self {
+        Self { directory, loose: 0, chunks: BTreeMap::new() }
+    }
+
+    fn read(directory: PathBuf) -> Result<Self> {
+        let names = list::names(&directory)?;
+        let mut shelf = Self::empty(directory);
+        for name in names {
+            if is_chunk(&name) {
+                shelf.chunks.insert(name, None);
+            } else {
+                shelf.loose += 1;
+            }
+        }
+        Ok(shelf)
+    }
+
+    /// The last chunk of this priority whose name is not after `key`.
+    fn before(&self, key: &str) -> Option<&String> {
+        let (chunk, _) = self.chunks.range(..=key.to_owned()).next_back()?;
+        (chunk.get(..2) == key.get(..2)).then_some(chunk)
+    }
+
+    /// The directory for a ticket of this key, with room for it.
+    fn room(&mut self, key: &str) -> PathBuf {
+        let before = self.before(key).cloned();
+        if before.is_none() && self.loose < LOOSE {
+            self.loose += 1;
+            return self.directory.clone();
+        }
+        let chunk = before.filter(|chunk| self.left(chunk) > 0).unwrap_or_else(|| key.to_owned());
+        let path = self.directory.join(&chunk);
+        let left = self.chunks.entry(chunk).or_insert(None);
+        *left = Some(left.unwrap_or(FULL / TICKET).saturating_sub(1));
+        path
+    }
+
+    fn left(&mut self, chunk: &str) -> u64 {
+        let path = self.directory.join(chunk);
+        let look = || {
+            // An empty one may have been left by somebody who died before it was durable: it is made anew.
+            durable::prune(&path);
+            let size = fs::metadata(&path).map(|meta| meta.len()).unwrap_or(0);
+            FULL.saturating_sub(size) / TICKET
+        };
+        let left = self.chunks.entry(chunk.to_owned()).or_insert(None);
+        *left.get_or_insert_with(look)
+    }
+}
+
+fn key(priority: Priority, id: &Id) -> String {
+    format!("{},{id}", priority.digit())
+}
+
+/// Tells whether an entry of `new/ARCH` is a chunk, by its shape.
+pub(super) fn is_chunk(name: &str) -> bool {
+    name.len() == "5,20261122-144743-123-k3f9x2".len()
+        && name.bytes().filter(|byte| *byte == b',').count() == 1
+}
+
+/// Wakes who waits for tickets of this architecture, by touching the directory that they watch.
+pub(super) fn ring(spool: &Spool, arch: &Arch) -> Result<()> {
+    durable::ring(&spool.new_dir(arch))
+}
+
+/// Waiting tickets in claim order; of an unpacked chunk and of what is parked only the names are held.
+#[derive(Debug, Default)]
+pub struct InOrder {
+    pending: BTreeSet<(String, Arc<Path>)>,
+    prune: bool,
+}
+
+impl InOrder {
+    /// Returns what may be claimed for `archs`; chunks that turn out to be empty are removed.
+    ///
+    /// # Errors
+    /// A directory that cannot be read.
+    pub fn to_claim<'a>(spool: &Spool, archs: impl IntoIterator<Item = &'a Arch>) -> Result<Self> {
+        let mut order = Self { prune: true, ..Self::default() };
+        archs.into_iter().try_for_each(|arch| order.add(&spool.new_dir(arch)).map(drop))?;
+        Ok(order)
+    }
+
+    /// Returns what may be claimed for `archs`, changing nothing.
+    ///
+    /// # Errors
+    /// A directory that cannot be read.
+    pub fn to_look<'a>(spool: &Spool, archs: impl IntoIterator<Item = &'a Arch>) -> Result<Self> {
+        Ok(Self { prune: false, ..Self::to_claim(spool, archs)? })
+    }
+
+    /// Returns all that waits, parked or not.
+    ///
+    /// # Errors
+    /// A directory that cannot be read.
+    pub fn all(spool: &Spool) -> Result<Self> {
+        let mut order = Self::default();
+        for arch in list::directories::<Arch>(&spool.at("new"))? {
+            order.add(&spool.new_dir(&arch))?;
+        }
+        for (_, _, directory) in list::parking(spool)? {
+            order.add(&directory)?;
+        }
+        Ok(order)
+    }
+
+    /// Adds a directory's names; tells whether there were any.
+    fn add(&mut self, directory: &Path) -> Result<bool> {
+        let (names, directory) = (list::names(directory)?, Arc::from(directory));
+        let any = !names.is_empty();
+        self.pending.extend(names.into_iter().map(|name| (name, Arc::clone(&directory))));
+        Ok(any)
+    }
+
+    fn unpack(&mut self, chunk: &Path) -> Result<()> {
+        if !self.add(chunk)? && self.prune {
+            durable::prune(chunk);
+        }
+        Ok(())
+    }
+}
+
+impl Iterator for InOrder {
+    type Item = Result<Entry>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            let (name, directory) = self.pending.pop_first()?;
+            if is_chunk(&name) {
+                if let Err(error) = self.unpack(&directory.join(&name)) {
+                    return Some(Err(error));
+                }
+            } else if let Ok(parsed) = name.parse::<TicketName>()
+                && matches!(parsed.stand, Stand::Waiting(_))
+            {
+                return Some(Ok(Entry { name: parsed, builder: None, path: directory.join(name) }));
+            }
+        }
+    }
+}
