@@ -90,7 +90,7 @@ fn ask(name: &str) -> Done<Ask> {
         maintainer: Some("A Developer <a@example.org>".to_owned()),
         batch: None,
         packages: vec![name.parse()?],
-        depends: Vec::new(),
+        depends: [].into(),
         exact: true,
         force: false,
         spare_aborted: false,

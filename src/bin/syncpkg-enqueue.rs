@@ -71,7 +71,9 @@ fn enqueue(args: Args, scene: &mut Scene) -> Result<Status> {
             handed.clone().map(|()| scene.say(&format!("handed in {item}")))
         }));
     }
-    let asker = Asker { by: &scene.caller.name, directory: directory.as_deref(), patience: lock::PATIENCE };
+    let (directory, progress) = (directory.as_deref(), program::progress());
+    let asker =
+        Asker { directory, progress: &progress, ..Asker::unwatched(&scene.caller.name, lock::PATIENCE) };
     let answers = ask::ask(&scene.config, &spool, &items, &wish, asker, &scene.clock)?;
     scene.print_tickets(&spool, &answers, args.json.json)
 }

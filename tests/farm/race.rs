@@ -23,7 +23,7 @@ pub fn ask(n: usize) -> Ask {
         maintainer: None,
         batch: None,
         packages: Vec::new(),
-        depends: Vec::new(),
+        depends: [].into(),
         exact: true,
         force: false,
         spare_aborted: false,

@@ -83,27 +83,33 @@ pub fn draft(path: &Path, bytes: &[u8]) -> Result<()> {
     file.write_all(bytes).map_err(|source| Error::io("write", path, source))
 }
 
-/// Names the drafts in `drafts`, each called like its target, durably before one answer: all data (one fsync, or for
-/// several one `syncfs`), all names, each directory once.
+/// Names `count` drafts in `drafts`, each called like its target, durably before one answer: all data (one fsync, or
+/// for several one `syncfs`), all names, each directory once.
 ///
 /// # Errors
 /// As [`put`]; a name that exists is an error here. Some of the files may have been named.
-pub fn name_all(drafts: &Path, targets: &[PathBuf]) -> Result<()> {
+pub fn name_all(
+    drafts: &Path,
+    count: usize,
+    targets: &mut dyn Iterator<Item = Result<PathBuf>>,
+) -> Result<()> {
     let draft = |target: &Path| drafts.join(target.file_name().unwrap_or_default());
-    match targets {
-        [] => return Ok(()),
-        [target] => sync_file(&draft(target), target)?,
+    if count > 1 {
         // One flush of the file system instead of an fsync for each file; same promise, see `put_from`.
-        _ => sync_fs(drafts)?,
+        sync_fs(drafts)?;
     }
     let mut directories = BTreeSet::new();
     for target in targets {
-        if !name(&draft(target), target)? {
-            return Err(taken(target));
+        let target = target?;
+        if count == 1 {
+            sync_file(&draft(&target), &target)?;
         }
-        directories.insert(parent(target));
+        if !name(&draft(&target), &target)? {
+            return Err(taken(&target));
+        }
+        directories.insert(parent(&target).to_owned());
     }
-    directories.into_iter().try_for_each(sync_dir)
+    directories.iter().try_for_each(|directory| sync_dir(directory))
 }
 
 fn sync_file(path: &Path, shown: &Path) -> Result<()> {

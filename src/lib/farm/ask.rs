@@ -1,7 +1,9 @@
 //! Asking for builds: from what somebody names (a package, a version, a recipe's path) to tickets.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
+use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -12,10 +14,10 @@ use super::operand::{Operand, Wanted, operand};
 use crate::base::output::inert;
 use crate::base::{Clock, Error, Result};
 use crate::config::{Config, TreeSection};
-use crate::names::{Arch, Item, Name, Priority, Revision, Tree, Word};
-use crate::spool::queue::{self, Answer, Ask};
-use crate::spool::{Spool, TicketName};
-use crate::tree::{self, Reading, Recipe, Repository};
+use crate::names::{Arch, Id, Item, Name, Priority, Revision, Tree, Word};
+use crate::spool::Spool;
+use crate::spool::queue::{Answer, Ask, Batch};
+use crate::tree::{self, Problem, Recipe, Repository};
 
 /// How somebody asks; the options of `syncpkg-enqueue`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,14 +55,12 @@ pub struct Wish {
 /// What became of one version that was asked for, or of an operand that came to nothing.
 #[derive(Debug, Clone)]
 pub struct Answered {
-    /// The operand, or the version it led to.
-    pub what: String,
     /// The ticket, or why there is none.
-    pub ticket: Result<TicketName>,
+    pub ticket: Result<(Id, Item)>,
 }
 
 /// Where somebody asks from.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub struct Asker<'a> {
     /// Who.
     pub by: &'a str,
@@ -68,6 +68,15 @@ pub struct Asker<'a> {
     pub directory: Option<&'a Path>,
     /// How long the queue's lock is waited for.
     pub patience: Duration,
+    /// Told how many of how many things of a kind are done.
+    pub progress: &'a dyn Fn(&'static str, usize, usize),
+}
+
+impl<'a> Asker<'a> {
+    /// Asks for `by`, who is not watching.
+    pub fn unwatched(by: &'a str, patience: Duration) -> Self {
+        Self { by, directory: None, patience, progress: &|_, _, _| () }
+    }
 }
 
 /// Asks for builds of `operands`, as one durable batch; a passed over operand has no answer.
@@ -90,28 +99,78 @@ pub fn ask(
         }
         match operand(config, text, wish.tree.as_ref(), asker.directory) {
             Ok((tree, wanted)) => {
-                by_tree.entry(tree).or_default().push(Operand { text: text.to_owned(), wanted });
+                by_tree.entry(tree).or_default().push(Operand { text, wanted });
             }
             Err(_) if wish.passes_over && text.contains('/') => {}
-            Err(error) => answers.push(Answered { what: text.to_owned(), ticket: Err(error) }),
+            Err(error) => answers.push(Answered { ticket: Err(error) }),
         }
     }
-    let mut asks = Vec::new();
-    for (tree, operands) in &by_tree {
-        let section =
-            config.tree.get(tree).ok_or_else(|| Error::wrong(format!("there is no tree {tree}")))?;
+    let mut wanted = Vec::new();
+    for (tree, operands) in by_tree {
+        let (tree, section) = config
+            .tree
+            .get_key_value(&tree)
+            .ok_or_else(|| Error::wrong(format!("there is no tree {tree}")))?;
         let look = Look { tree, section, wish, asker, spool };
-        look.asks(operands, &mut asks, &mut answers)?;
+        look.wanted(&operands, &mut wanted, &mut answers)?;
     }
-    let tickets = queue::enqueue(spool, &asks, clock, asker.patience)?;
-    answers.extend(asks.iter().zip(tickets).map(|(ask, answer)| Answered {
-        what: ask.item.to_string(),
-        ticket: match answer {
-            Answer::Made(name) | Answer::There(name) => Ok(name),
-            Answer::Refused(why) => Err(Error::no(why)),
-        },
-    }));
+    if !wanted.is_empty() {
+        let mut batch = Batch::begin(spool, wanted.len(), clock, asker.patience)?;
+        answers.reserve_exact(wanted.len());
+        for (done, one) in wanted.iter().enumerate() {
+            let ask = one.ask(wish, asker);
+            let ticket = match batch.ask(&ask)? {
+                Answer::Made(name) | Answer::There(name) => Ok((name.id, name.item)),
+                Answer::Refused(why) => Err(Error::no(why)),
+            };
+            answers.push(Answered { ticket });
+            (asker.progress)("ticket", done + 1, wanted.len());
+        }
+        batch.finish()?;
+    }
     Ok(answers)
+}
+
+/// A recipe that somebody wants for one architecture.
+struct One<'a> {
+    tree: &'a Tree,
+    section: &'a TreeSection,
+    recipe: Rc<Recipe>,
+    needs: Arc<[Name]>,
+    arch: Arch,
+    revision: Revision,
+    /// As a change of the recipe, not as a version.
+    exact: bool,
+}
+
+impl One<'_> {
+    fn ask(&self, wish: &Wish, asker: Asker) -> Ask {
+        let recipe = &self.recipe;
+        let (version, release) = (&recipe.version, &recipe.release);
+        let priority = wish.priority.unwrap_or(if wish.force { Priority::Urgent } else { Priority::Push });
+        Ask {
+            tree: self.tree.clone(),
+            item: Item {
+                name: recipe.name.clone(),
+                version: version.clone(),
+                release: release.clone(),
+                arch: self.arch.clone(),
+            },
+            revision: self.revision.clone(),
+            path: recipe.path.clone(),
+            priority,
+            by: asker.by.to_owned(),
+            reason: wish.reason.clone(),
+            maintainer: wish.maintainer.clone().or_else(|| recipe.maintainer.clone()),
+            batch: wish.batch.clone(),
+            packages: recipe.subpkgs.clone(),
+            depends: Arc::clone(&self.needs),
+            exact: self.exact,
+            force: wish.force,
+            spare_aborted: wish.spare_aborted || wish.priority == Some(Priority::Unbuilt),
+            published: tree::published(self.section, &recipe.subpkgs, version, release, &self.arch),
+        }
+    }
 }
 
 /// Asks the spool's owner for builds of `operands`: what can be judged without reading recipes is judged here,
@@ -186,37 +245,67 @@ struct Look<'a> {
     spool: &'a Spool,
 }
 
+/// How many recipes are read at once: so often a terminal hears how it goes.
+const AT_ONCE: usize = 500;
+
 /// A recipe that was asked for, and what of it.
 struct Found<'a> {
-    operand: &'a Operand,
-    recipe: Recipe,
+    operand: &'a Operand<'a>,
+    recipe: Rc<Recipe>,
 }
 
-impl Look<'_> {
-    fn asks(&self, operands: &[Operand], asks: &mut Vec<Ask>, answers: &mut Vec<Answered>) -> Result<()> {
+/// A reading that is shared by all who ask for it.
+type Shared = std::result::Result<Rc<Recipe>, Problem>;
+
+impl<'a> Look<'a> {
+    fn wanted(
+        &self,
+        operands: &[Operand],
+        wanted: &mut Vec<One<'a>>,
+        answers: &mut Vec<Answered>,
+    ) -> Result<()> {
         let repository = Repository::new(self.tree, self.section);
         let revision = match &self.wish.revision {
             Some(name) => repository.resolve(name)?,
             None => repository.tip()?,
         };
-        let listed = repository.list(&revision)?;
+        let listed: BTreeSet<String> = repository.list(&revision)?.into_iter().collect();
         let mut found = self.by_path(operands, &listed, &revision, answers)?;
         found.extend(self.by_name(operands, &listed, &revision, answers)?);
-        let recipes: Vec<Recipe> = found.iter().map(|found| found.recipe.clone()).collect();
-        let providers = providers(&recipes);
-        for found in &found {
-            match self.of_recipe(found, &revision, &providers) {
-                Ok(more) => asks.extend(more),
-                Err(error) => answers.push(Answered { what: found.operand.text.clone(), ticket: Err(error) }),
+        let providers = providers(found.iter().map(|found| found.recipe.as_ref()));
+        let mut needed: HashMap<&str, Arc<[Name]>> = HashMap::new();
+        for Found { operand, recipe } in &found {
+            let needs = needed.entry(&recipe.path).or_insert_with(|| needs(recipe, &providers).into());
+            match self.archs(&operand.wanted, recipe) {
+                Ok(archs) => wanted.extend(archs.into_iter().map(|arch| One {
+                    tree: self.tree,
+                    section: self.section,
+                    recipe: Rc::clone(recipe),
+                    needs: Arc::clone(needs),
+                    arch,
+                    revision: revision.clone(),
+                    exact: self.wish.revision.is_some() || matches!(operand.wanted, Wanted::Path(_)),
+                })),
+                Err(error) => answers.push(Answered { ticket: Err(error) }),
             }
         }
         Ok(())
     }
 
+    fn read(&self, revision: &Revision, paths: &[String]) -> Result<Vec<Shared>> {
+        let mut readings = Vec::with_capacity(paths.len());
+        for some in paths.chunks(AT_ONCE) {
+            let read = tree::read(self.section, self.tree, revision, some, &self.spool.tmp())?;
+            readings.extend(read.into_iter().map(|reading| reading.map(Rc::new)));
+            (self.asker.progress)("recipe", readings.len(), paths.len());
+        }
+        Ok(readings)
+    }
+
     fn by_path<'o>(
         &self,
-        operands: &'o [Operand],
-        listed: &[String],
+        operands: &'o [Operand<'o>],
+        listed: &BTreeSet<String>,
         revision: &Revision,
         answers: &mut Vec<Answered>,
     ) -> Result<Vec<Found<'o>>> {
@@ -226,96 +315,66 @@ impl Look<'_> {
             let recipes = tree::recipes_of(std::slice::from_ref(path), self.section);
             let there: Vec<String> = recipes.into_iter().filter(|recipe| listed.contains(recipe)).collect();
             if there.is_empty() && !self.wish.passes_over {
-                let text = inert(&operand.text);
-                let error = Error::wrong(format!(
-                    "cannot enqueue {text}: the tree {} has no recipe there",
-                    self.tree
-                ));
-                answers.push(Answered { what: operand.text.clone(), ticket: Err(error) });
+                answers.push(self.nothing(operand, "no recipe there"));
             }
             wanted.extend(there.into_iter().map(|recipe| (recipe, operand)));
         }
         let paths: Vec<String> = wanted.keys().cloned().collect();
-        let readings = tree::read(self.section, self.tree, revision, &paths, &self.spool.tmp())?;
-        Ok(self.sort(wanted.into_values().zip(readings), answers))
+        let readings = self.read(revision, &paths)?;
+        Ok(sort(wanted.into_values().zip(readings), answers))
     }
 
     /// Recipes in a directory of the package's name first, the whole tree only for what is not found there.
     fn by_name<'o>(
         &self,
-        operands: &'o [Operand],
-        listed: &[String],
+        operands: &'o [Operand<'o>],
+        listed: &BTreeSet<String>,
         revision: &Revision,
         answers: &mut Vec<Answered>,
     ) -> Result<Vec<Found<'o>>> {
-        let named: Vec<&Operand> =
-            operands.iter().filter(|operand| operand.wanted.name().is_some()).collect();
+        let named: Vec<(&Operand, &Name)> =
+            operands.iter().filter_map(|operand| Some((operand, operand.wanted.name()?))).collect();
         if named.is_empty() {
             return Ok(Vec::new());
         }
-        let directory = |path: &String| {
-            let name = tree::recipe_directory(path).rsplit('/').next().unwrap_or_default().to_owned();
-            named.iter().any(|operand| operand.wanted.name().is_some_and(|wanted| wanted.as_str() == name))
-        };
-        let near: Vec<String> = listed.iter().filter(|path| directory(path)).cloned().collect();
-        let mut readings = tree::read(self.section, self.tree, revision, &near, &self.spool.tmp())?;
-        if named.iter().any(|operand| pick(&readings, operand).is_none()) {
-            readings = tree::read_all(self.section, self.tree, revision, &self.spool.tmp())?;
+        let names: BTreeSet<&str> = named.iter().map(|(_, name)| name.as_str()).collect();
+        let near =
+            listed.iter().filter(|path| names.contains(directory_of(path))).cloned().collect::<Vec<_>>();
+        let mut readings = self.read(revision, &near)?;
+        let mut found = ByName::new(&readings);
+        if !names.iter().all(|name| found.get(name).is_some()) {
+            readings = self.read(revision, &listed.iter().cloned().collect::<Vec<_>>())?;
+            found = ByName::new(&readings);
         }
-        let mut pairs = Vec::new();
-        for operand in named {
-            match pick(&readings, operand) {
-                Some(reading) => pairs.push((operand, reading)),
+        let mut pairs = Vec::with_capacity(named.len());
+        for (operand, name) in named {
+            match found.get(name.as_str()) {
+                Some(reading) => pairs.push((operand, reading.clone())),
                 // A changed file at the top of a tree may look like a package's name.
-                None if self.wish.passes_over && self.is_file(&operand.text, revision) => {}
-                None => {
-                    let text = inert(&operand.text);
-                    let error = Error::wrong(format!(
-                        "cannot enqueue {text}: the tree {} has no such package",
-                        self.tree
-                    ));
-                    answers.push(Answered { what: operand.text.clone(), ticket: Err(error) });
-                }
+                None if self.wish.passes_over && self.is_file(operand.text, revision) => {}
+                None => answers.push(self.nothing(operand, "no such package")),
             }
         }
-        Ok(self.sort(pairs.into_iter(), answers))
+        Ok(sort(pairs.into_iter(), answers))
+    }
+
+    fn nothing(&self, operand: &Operand, what: &str) -> Answered {
+        let text = inert(operand.text);
+        let error = Error::wrong(format!("cannot enqueue {text}: the tree {} has {what}", self.tree));
+        Answered { ticket: Err(error) }
     }
 
     fn is_file(&self, path: &str, revision: &Revision) -> bool {
         Repository::new(self.tree, self.section).exists(revision, path).unwrap_or(false)
     }
 
-    fn sort<'o>(
-        &self,
-        pairs: impl Iterator<Item = (&'o Operand, Reading)>,
-        answers: &mut Vec<Answered>,
-    ) -> Vec<Found<'o>> {
-        let mut found = Vec::new();
-        for (operand, reading) in pairs {
-            match reading {
-                Ok(recipe) => found.push(Found { operand, recipe }),
-                Err(problem) => {
-                    let error =
-                        Error::wrong(format!("cannot read {}: {}", inert(&problem.path), problem.error));
-                    answers.push(Answered { what: operand.text.clone(), ticket: Err(error) });
-                }
-            }
-        }
-        found
-    }
-
-    fn of_recipe(
-        &self,
-        found: &Found,
-        revision: &Revision,
-        providers: &HashMap<Name, Name>,
-    ) -> Result<Vec<Ask>> {
-        let recipe = &found.recipe;
+    /// The architectures a recipe is to be built for.
+    fn archs(&self, wanted: &Wanted, recipe: &Recipe) -> Result<Vec<Arch>> {
         let mut archs = recipe.wanted_archs(&self.section.archs);
         if archs.is_empty() {
             return Err(Error::no(format!("{} is not for this farm: {}", recipe.name, not_wanted(recipe))));
         }
-        if let Wanted::Version(item) = &found.operand.wanted {
+        if let Wanted::Version(item) = wanted {
             archs.retain(|arch| *arch == item.arch);
             if archs.is_empty() || (&item.version, &item.release) != (&recipe.version, &recipe.release) {
                 return Err(Error::no(format!(
@@ -329,54 +388,59 @@ impl Look<'_> {
         if archs.is_empty() {
             return Err(Error::no(format!("{} is not for that architecture", recipe.name)));
         }
-        let needs = needs(recipe, providers);
-        Ok(archs.into_iter().map(|arch| self.of_arch(found, arch, revision, needs.clone())).collect())
-    }
-
-    fn of_arch(&self, found: &Found, arch: Arch, revision: &Revision, depends: Vec<Name>) -> Ask {
-        let (recipe, wish) = (&found.recipe, self.wish);
-        let priority = wish.priority.unwrap_or(if wish.force { Priority::Urgent } else { Priority::Push });
-        Ask {
-            tree: self.tree.clone(),
-            item: Item {
-                name: recipe.name.clone(),
-                version: recipe.version.clone(),
-                release: recipe.release.clone(),
-                arch: arch.clone(),
-            },
-            revision: revision.clone(),
-            path: recipe.path.clone(),
-            priority,
-            by: self.asker.by.to_owned(),
-            reason: wish.reason.clone(),
-            maintainer: wish.maintainer.clone().or_else(|| recipe.maintainer.clone()),
-            batch: wish.batch.clone(),
-            packages: recipe.subpkgs.clone(),
-            depends,
-            exact: wish.revision.is_some() || matches!(found.operand.wanted, Wanted::Path(_)),
-            force: wish.force,
-            spare_aborted: wish.spare_aborted || wish.priority == Some(Priority::Unbuilt),
-            published: tree::published(
-                self.section,
-                &recipe.subpkgs,
-                &recipe.version,
-                &recipe.release,
-                &arch,
-            ),
-        }
+        Ok(archs)
     }
 }
 
-fn pick(readings: &[Reading], operand: &Operand) -> Option<Reading> {
-    let wanted = operand.wanted.name()?;
-    let exact = |reading: &&Reading| reading.as_ref().is_ok_and(|recipe| recipe.name == *wanted);
-    let part = |reading: &&Reading| reading.as_ref().is_ok_and(|recipe| recipe.subpkgs.contains(wanted));
-    let broken = |reading: &&Reading| {
-        let directory = |path: &str| tree::recipe_directory(path).rsplit('/').next() == Some(wanted.as_str());
-        reading.as_ref().is_err_and(|problem| directory(&problem.path))
-    };
-    let found = readings.iter().find(exact).or_else(|| readings.iter().find(part));
-    found.or_else(|| readings.iter().find(broken)).cloned()
+fn sort<'o>(
+    pairs: impl Iterator<Item = (&'o Operand<'o>, Shared)>,
+    answers: &mut Vec<Answered>,
+) -> Vec<Found<'o>> {
+    let mut found = Vec::new();
+    for (operand, reading) in pairs {
+        match reading {
+            Ok(recipe) => found.push(Found { operand, recipe }),
+            Err(problem) => {
+                let error = Error::wrong(format!("cannot read {}: {}", inert(&problem.path), problem.error));
+                answers.push(Answered { ticket: Err(error) });
+            }
+        }
+    }
+    found
+}
+
+fn directory_of(path: &str) -> &str {
+    tree::recipe_directory(path).rsplit('/').next().unwrap_or_default()
+}
+
+/// Readings by the name that somebody may ask for: the recipe's own, that of a part of it, and for one that cannot be
+/// read its directory's; the first of each kind, the better kind first.
+struct ByName<'a>(HashMap<&'a str, (u8, &'a Shared)>);
+
+impl<'a> ByName<'a> {
+    fn new(readings: &'a [Shared]) -> Self {
+        let mut by_name: HashMap<&str, (u8, &Shared)> = HashMap::new();
+        let mut note = |name: &'a str, kind: u8, reading: &'a Shared| {
+            let known = by_name.entry(name).or_insert((kind, reading));
+            if kind < known.0 {
+                *known = (kind, reading);
+            }
+        };
+        for reading in readings {
+            match reading {
+                Ok(recipe) => {
+                    note(recipe.name.as_str(), 0, reading);
+                    recipe.subpkgs.iter().for_each(|part| note(part.as_str(), 1, reading));
+                }
+                Err(problem) => note(directory_of(&problem.path), 2, reading),
+            }
+        }
+        Self(by_name)
+    }
+
+    fn get(&self, name: &str) -> Option<&'a Shared> {
+        self.0.get(name).map(|(_, reading)| *reading)
+    }
 }
 
 fn not_wanted(recipe: &Recipe) -> String {

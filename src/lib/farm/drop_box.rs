@@ -164,7 +164,7 @@ fn carry_out(
     request: &Request,
     clock: &Clock,
 ) -> Result<Vec<String>> {
-    let asker = Asker { by, directory: None, patience: lock::PATIENCE };
+    let asker = Asker::unwatched(by, lock::PATIENCE);
     match request {
         Request::Enqueue { items, wish } => {
             // Whom to tell is the recipe's to say, and the owner's; nobody else chooses who gets mail.
@@ -186,7 +186,7 @@ fn carry_out(
 
 fn said(answer: &Answered) -> String {
     match &answer.ticket {
-        Ok(name) => format!("queued {} {}", name.id, name.item),
+        Ok((id, item)) => format!("queued {id} {item}"),
         Err(error) => error.to_string(),
     }
 }

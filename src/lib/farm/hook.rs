@@ -142,7 +142,7 @@ fn ask_or_hand_in(
     clock: &Clock,
 ) -> Result<Vec<String>> {
     if pusher.owner && recipes.len() <= AT_ONCE {
-        let asker = Asker { by: pusher.by, directory: None, patience: Duration::from_secs(1) };
+        let asker = Asker::unwatched(pusher.by, Duration::from_secs(1));
         match ask(config, spool, recipes, wish, asker, clock) {
             Err(error) if error.kind == Kind::Again => {}
             other => return other.map(|answers| answers.iter().map(told).collect()),
@@ -155,7 +155,7 @@ fn ask_or_hand_in(
 
 fn told(answer: &Answered) -> String {
     match &answer.ticket {
-        Ok(name) => format!("queued {} as {}", name.item, name.id),
+        Ok((id, item)) => format!("queued {item} as {id}"),
         Err(error) => error.to_string(),
     }
 }

@@ -6,12 +6,12 @@ use crate::names::Name;
 use crate::tree::Recipe;
 
 /// Which recipe of the batch makes (or stands in for) what.
-pub(super) fn providers(recipes: &[Recipe]) -> HashMap<Name, Name> {
+pub(super) fn providers<'a>(recipes: impl Iterator<Item = &'a Recipe>) -> HashMap<Name, Name> {
     let provided = |recipe: &Recipe| {
         let name = recipe.name.clone();
         recipe.provided().into_iter().map(move |provided| (provided, name.clone()))
     };
-    recipes.iter().flat_map(provided).collect()
+    recipes.flat_map(provided).collect()
 }
 
 /// The recipes this one needs: of the batch, or (what the spool knows nothing of holds up nobody) of that name.

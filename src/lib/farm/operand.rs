@@ -31,9 +31,9 @@ impl Wanted {
 
 /// An operand as it was written, and what it asks for.
 #[derive(Debug, Clone)]
-pub struct Operand {
+pub struct Operand<'a> {
     /// As written.
-    pub text: String,
+    pub text: &'a str,
     /// What it asks for.
     pub wanted: Wanted,
 }

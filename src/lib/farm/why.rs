@@ -133,7 +133,7 @@ fn waiting(spool: &Spool, entry: &Entry, queue: &mut Queue, clock: &Clock) -> Re
 }
 
 /// How many tickets are counted: an answer must not take longer when more are waiting.
-const MANY: usize = 1000;
+const MANY: usize = 100;
 
 /// Counts what a builder of its architecture is given before `entry`, up to [`MANY`].
 fn before(spool: &Spool, entry: &Entry) -> Result<usize> {

@@ -46,7 +46,7 @@ impl Farm {
             maintainer: Some(maintainer.to_owned()),
             batch: None,
             packages: Vec::new(),
-            depends: Vec::new(),
+            depends: [].into(),
             exact: true,
             force: true,
             spare_aborted: false,

@@ -105,10 +105,10 @@ impl Scene<'_> {
         for answer in answers {
             match &answer.ticket {
                 Err(error) => self.complain(error),
-                Ok(name) if json => {
-                    objects(&mut self.out, Listed::find(spool, &name.id, &self.clock)?.as_slice())?;
+                Ok((id, _)) if json => {
+                    objects(&mut self.out, Listed::find(spool, id, &self.clock)?.as_slice())?;
                 }
-                Ok(name) => self.out.line(&format!("{} {}", name.id, name.item))?,
+                Ok((id, item)) => self.out.line(&format!("{id} {item}"))?,
             }
             tally.add(&answer.ticket);
         }
@@ -286,16 +286,19 @@ pub fn stopped() -> Result<impl Fn() -> bool> {
     Ok(move || flag.load(Ordering::Relaxed))
 }
 
-/// Returns what shows, on a terminal and only there, how many of how many `things` are done.
-pub fn progress(things: &'static str) -> impl Fn(usize, usize) {
+/// Returns what shows, on a terminal and only there, how many of how many things of a kind are done.
+pub fn progress() -> impl Fn(&'static str, usize, usize) {
     let terminal = std::io::stderr().is_terminal();
-    move |done, total| {
-        if terminal && (done.is_multiple_of(64) || done == total) {
+    move |thing, done, total| {
+        if terminal && total > MANY && (done.is_multiple_of(64) || done == total) {
             let end = if done == total { "\r\x1b[K" } else { "" };
-            let _ = write!(std::io::stderr(), "\r{things} {done} of {total}{end}");
+            let _ = write!(std::io::stderr(), "\r{thing} {done} of {total}{end}");
         }
     }
 }
+
+/// Fewer things are done before anybody could read how many.
+const MANY: usize = 64;
 
 /// Says something on stderr for `program`.
 pub fn say(program: &str, text: &str) {

@@ -1,7 +1,8 @@
 //! Asking for builds: what becomes of a request, given what is in the spool already.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::look::Look;
@@ -37,7 +38,7 @@ pub struct Ask {
     /// What the recipe makes.
     pub packages: Vec<Name>,
     /// What it needs of its tree.
-    pub depends: Vec<Name>,
+    pub depends: Arc<[Name]>,
     /// A change of the recipe is asked for: another revision of the same version is something else. Otherwise
     /// the version is asked for, at whatever revision.
     pub exact: bool,
@@ -154,12 +155,24 @@ pub struct Batch<'a> {
 
 /// A ticket that is written but has no name yet.
 struct Made {
-    name: TicketName,
+    priority: Priority,
+    id: Id,
+    tree: Tree,
+    item: Item,
     revision: Revision,
-    depends: Box<[Name]>,
+    depends: Arc<[Name]>,
     batch: Option<Word>,
+    /// What it waits for.
+    blocker: Option<Name>,
     /// A later ticket of the same batch asks for another version or revision of the same package.
     superseded: Option<Id>,
+}
+
+impl Made {
+    fn name(&self) -> TicketName {
+        let (tree, item, stand) = (self.tree.clone(), self.item.clone(), Stand::Waiting(None));
+        TicketName { priority: self.priority, id: self.id, tree, item, epoch: 0, stand }
+    }
 }
 
 impl<'a> Batch<'a> {
@@ -175,8 +188,8 @@ impl<'a> Batch<'a> {
             queue: Queue::locked(spool)?,
             ids: Id::batch(clock.now(), count).into_iter(),
             drafts: drafts(spool, count),
-            made: Vec::new(),
-            by_package: HashMap::new(),
+            made: Vec::with_capacity(count),
+            by_package: HashMap::with_capacity(count),
             supersede: Vec::new(),
             _lock: lock,
         })
@@ -191,10 +204,10 @@ impl<'a> Batch<'a> {
             self.ids.next().ok_or_else(|| Error::wrong("a batch got more requests than were announced"))?;
         let package = ask.package();
         if let Some(made) = self.by_package.get(&package).and_then(|at| self.made.get(*at))
-            && made.name.item == ask.item
+            && made.item == ask.item
             && (!ask.exact || made.revision == ask.revision)
         {
-            return Ok(Answer::There(made.name.clone()));
+            return Ok(Answer::There(made.name()));
         }
         let known = self.known(ask, &package)?;
         // Newer means asked for later, also when the clock was set back or has not ticked.
@@ -261,17 +274,20 @@ impl<'a> Batch<'a> {
         self.write(&name, ticket.text()?.as_bytes())?;
         let waits = |known: &&Known| known.entry.state() == State::Waiting;
         self.supersede.extend(known.iter().filter(waits).map(|known| (known.entry.clone(), id)));
-        self.queue.plan(&name);
         if let Some(before) = self.by_package.insert(package, self.made.len())
             && let Some(before) = self.made.get_mut(before)
         {
             before.superseded = Some(id);
         }
         self.made.push(Made {
-            name: name.clone(),
+            priority,
+            id,
+            tree: ask.tree.clone(),
+            item: ask.item.clone(),
             revision: ask.revision.clone(),
-            depends: ask.depends.as_slice().into(),
+            depends: Arc::clone(&ask.depends),
             batch: ask.batch.clone(),
+            blocker: None,
             superseded: None,
         });
         Ok(Answer::Made(name))
@@ -288,43 +304,51 @@ impl<'a> Batch<'a> {
     /// A failing system call: nothing was acknowledged, some of it may be there.
     pub fn finish(mut self) -> Result<()> {
         self.park()?;
+        let made = std::mem::take(&mut self.made);
         let Some(index) = self.queue.look().index() else {
             return Err(Error::wrong("the queue has no index"));
         };
-        for made in &self.made {
-            index.add(&self.drafts.join(made.name.to_string()), &made.name.package())?;
+        for name in made.iter().map(Made::name) {
+            index.add(&self.drafts.join(name.to_string()), &name.package())?;
         }
-        let mut names = Vec::with_capacity(self.made.len());
-        for made in &self.made {
-            let path = match self.queue.planned(&made.name) {
-                Some(needed) => self.spool.parking(&made.name.tree, needed).join(made.name.to_string()),
-                None => self.queue.look().shelves().place(&made.name)?,
-            };
-            names.push(path);
-        }
-        durable::name_all(&self.drafts, &names)?;
+        let drafts = self.drafts.clone();
+        durable::name_all(&drafts, made.len(), &mut made.iter().map(|made| self.place(made)))?;
         if self.drafts != self.spool.tmp() {
             durable::prune(&self.drafts);
         }
-        let archs: BTreeSet<&Arch> = self.made.iter().map(|made| &made.name.item.arch).collect();
+        let archs: BTreeSet<&Arch> = made.iter().map(|made| &made.item.arch).collect();
         archs.into_iter().try_for_each(|arch| shelf::ring(self.spool, arch))?;
-        for (made, path) in self.made.into_iter().zip(names) {
-            if let Some(by) = made.superseded {
-                self.supersede.push((Entry { name: made.name, builder: None, path }, by));
-            }
-        }
         self.supersede.iter().try_for_each(|(entry, by)| supersede(self.spool, entry, by, self.clock))
     }
 
+    /// What waits for something is parked.
     fn park(&mut self) -> Result<()> {
-        for made in &self.made {
-            let needy = Needy { name: &made.name, depends: &made.depends, batch: made.batch.as_ref() };
+        let needed: HashSet<&Name> = self.made.iter().flat_map(|made| made.depends.iter()).collect();
+        let awaited = self.made.iter().filter(|made| needed.contains(&made.item.name));
+        awaited.for_each(|made| self.queue.plan(&made.name()));
+        for made in self.made.iter_mut().filter(|made| !made.depends.is_empty()) {
+            let name = made.name();
+            let needy = Needy { name: &name, depends: &made.depends, batch: made.batch.as_ref() };
             let Some(blocker) = self.queue.blocks(needy)? else { continue };
-            if let Some(oldest) = self.queue.plan_to_park(&made.name, blocker.name())? {
+            if let Some(oldest) = self.queue.plan_to_park(&name, blocker.name())? {
                 self.queue.unpark(&oldest)?;
             }
+            made.blocker = Some(blocker.name().clone());
         }
         Ok(())
+    }
+
+    fn place(&mut self, made: &Made) -> Result<PathBuf> {
+        let name = made.name();
+        // One that others wait for may have been freed since: a circle was closed.
+        let path = match self.queue.planned(&name).unwrap_or(made.blocker.as_ref()) {
+            Some(needed) => self.spool.parking(&name.tree, needed).join(name.to_string()),
+            None => self.queue.look().shelves().place(&name)?,
+        };
+        if let Some(by) = made.superseded {
+            self.supersede.push((Entry { name, builder: None, path: path.clone() }, by));
+        }
+        Ok(path)
     }
 }
 
@@ -372,7 +396,7 @@ fn ticket(ask: &Ask, id: Id, clock: &Clock) -> Ticket {
         maintainer: ask.maintainer.clone(),
         batch: ask.batch.clone(),
         packages: ask.packages.clone(),
-        depends: ask.depends.clone(),
+        depends: ask.depends.to_vec(),
     }
 }
 

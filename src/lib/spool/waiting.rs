@@ -232,10 +232,10 @@ impl<'a> Queue<'a> {
         ours.next().map(|standing| standing.parked = parked).is_some()
     }
 
-    /// Returns for what a planned ticket is to be parked.
-    pub(super) fn planned(&self, name: &TicketName) -> Option<&Name> {
+    /// Returns for what, if for anything, a planned ticket is to be parked.
+    pub(super) fn planned(&self, name: &TicketName) -> Option<Option<&Name>> {
         let planned = self.planned.get(&(name.tree.clone(), name.item.name.clone()))?;
-        planned.iter().find(|standing| standing.id == name.id)?.parked.as_ref()
+        planned.iter().find(|standing| standing.id == name.id).map(|standing| standing.parked.as_ref())
     }
 
     /// Returns the oldest ticket of the circle, if any, that a parked ticket of `package` waits for.

@@ -66,7 +66,7 @@ impl Sample {
             maintainer: Some("Janos Kovacs <janny@frugalware.example.org>".to_owned()),
             batch: None,
             packages: Vec::new(),
-            depends: Vec::new(),
+            depends: [].into(),
             exact: false,
             force: false,
             spare_aborted: false,
@@ -220,7 +220,7 @@ pub(super) fn day() -> Sample {
     farm.ask("gcc-14.2-1-x86_64", |ask| ask.priority = Priority::Urgent);
     farm.claim("b2", "x86_64");
     farm.set("2026-11-22T12:10:00Z");
-    let glib = farm.ask("glib2-2.80-1-x86_64", |ask| ask.depends = vec!["gcc".parse().unwrap()]);
+    let glib = farm.ask("glib2-2.80-1-x86_64", |ask| ask.depends = ["gcc".parse().unwrap()].into());
     farm.ask("kernel-6.9-1-armv7", |ask| ask.priority = Priority::Background);
     farm.ask("gtk+2-2.24.33-2-x86_64", |_| {});
     for (who, when) in

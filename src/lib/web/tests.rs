@@ -167,7 +167,7 @@ fn nothing_from_outside_acts_on_any_page() {
     let claim = farm.claim("b1", "x86_64");
     let log = [evil.as_bytes(), b"\n\xff\xfe\xc3(\0 error: ", evil.as_bytes()].concat();
     farm.end(&claim, Outcome::Failed, evil, evil, &log);
-    farm.ask("evil-2-1-x86_64", |ask| ask.depends = vec!["evil".parse().unwrap()]);
+    farm.ask("evil-2-1-x86_64", |ask| ask.depends = ["evil".parse().unwrap()].into());
     let live = farm.claim("b1", "x86_64");
     std::fs::write(farm.spool.live(&live.id, live.epoch), &log).unwrap();
     let waiting = farm.ask("evil-3-1-any", |_| {});

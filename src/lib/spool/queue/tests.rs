@@ -14,7 +14,7 @@ fn ask() -> Ask {
         maintainer: None,
         batch: None,
         packages: Vec::new(),
-        depends: Vec::new(),
+        depends: [].into(),
         exact: true,
         force: false,
         spare_aborted: false,
