@@ -135,7 +135,7 @@ pub fn wait(
 /// # Errors
 /// A failing system call.
 pub fn watch(spool: &Spool, request: &Request) -> Result<Watch> {
-    let mut watch = Watch::empty()?.removals(spool.root())?.removals(&spool.at("builder"))?;
+    let mut watch = Watch::empty().removals(spool.root())?.removals(&spool.at("builder"))?;
     for arch in archs(request)? {
         durable::make_dir(&spool.new_dir(&arch))?;
         watch = watch.bell(&spool.new_dir(&arch))?;

@@ -209,3 +209,115 @@ impl Iterator for InOrder {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::super::claim::{self, Request};
+    use super::super::queue::{self, Ask};
+    use super::*;
+    use crate::base::Clock;
+    use crate::names::Instance;
+
+    fn ask(name: &str, priority: Priority) -> Ask {
+        Ask {
+            tree: "current".parse().unwrap(),
+            item: format!("{name}-1-1-x86_64").parse().unwrap(),
+            revision: "aaaa".parse().unwrap(),
+            path: String::new(),
+            priority,
+            by: "me".to_owned(),
+            reason: String::new(),
+            maintainer: None,
+            batch: None,
+            packages: Vec::new(),
+            depends: [].into(),
+            exact: true,
+            force: false,
+            spare_aborted: false,
+            published: false,
+        }
+    }
+
+    fn spool() -> (tempfile::TempDir, Spool) {
+        let place = tempfile::tempdir().unwrap();
+        let spool = Spool::create(&place.path().join("spool")).unwrap();
+        (place, spool)
+    }
+
+    fn enqueue(spool: &Spool, names: std::ops::Range<usize>, priority: Priority) {
+        let asks: Vec<Ask> = names.map(|n| ask(&format!("p{n}"), priority)).collect();
+        queue::enqueue(spool, &asks, &Clock::system(), Duration::ZERO).unwrap();
+    }
+
+    fn take(spool: &Spool) -> Option<String> {
+        let request = Request {
+            builder: "b1".parse().unwrap(),
+            instance: Instance::random().unwrap(),
+            archs: vec!["x86_64".parse().unwrap()],
+            count: 1,
+        };
+        let claimed = claim::take(spool, &request, &Clock::system()).ok()?.remove(0);
+        Some(claimed.ticket.name.to_string())
+    }
+
+    #[test]
+    fn however_many_wait_they_are_met_in_claim_order_and_no_directory_is_large() {
+        let (_place, spool) = spool();
+        enqueue(&spool, 0..500, Priority::Push);
+        (500..520).for_each(|n| enqueue(&spool, n..n + 1, Priority::Push));
+        enqueue(&spool, 520..900, Priority::Background);
+        enqueue(&spool, 900..901, Priority::Urgent);
+        let waiting = list::waiting(&spool).unwrap();
+        let names: Vec<String> = waiting.iter().map(|entry| entry.name.to_string()).collect();
+        assert!(names.is_sorted() && names.len() == 901);
+        let shelf = spool.new_dir(&"x86_64".parse().unwrap());
+        for chunk in list::names(&shelf).unwrap().iter().filter(|name| is_chunk(name)) {
+            assert!(list::names(&shelf.join(chunk)).unwrap().len() <= 300);
+        }
+        assert!(list::names(&shelf).unwrap().len() < LOOSE + 10);
+        let taken: Vec<String> = std::iter::from_fn(|| take(&spool)).collect();
+        let expected: Vec<String> = waiting.iter().map(|entry| entry.name.item.name.to_string()).collect();
+        assert_eq!(taken, expected);
+        assert_eq!(list::names(&shelf).unwrap(), Vec::<String>::new(), "empty chunks are gone");
+    }
+
+    #[test]
+    fn a_ticket_that_comes_back_has_its_old_place_in_the_order() {
+        let (_place, spool) = spool();
+        enqueue(&spool, 0..400, Priority::Push);
+        let order = list::waiting(&spool).unwrap();
+        let taken: Vec<String> = (0..300).map(|_| take(&spool).unwrap()).collect();
+        super::super::builder::release(&spool, &"b1".parse().unwrap(), &Clock::system()).unwrap();
+        let again: Vec<String> = (0..300).map(|_| take(&spool).unwrap()).collect();
+        assert_eq!(taken, again);
+        assert_eq!(order.len(), 400);
+        assert_eq!(super::super::check::check(&spool, false, &Clock::system()).unwrap(), []);
+    }
+
+    #[test]
+    fn a_waiting_ticket_is_found_by_its_package_wherever_it_was_put() {
+        let (_place, spool) = spool();
+        enqueue(&spool, 0..400, Priority::Push);
+        let cache = spool.at("cache");
+        let by_name = |name: &str| {
+            let package = list::of_package(&spool, None, &name.parse().unwrap()).unwrap();
+            package.into_iter().map(|entry| entry.path).collect::<Vec<_>>()
+        };
+        let path = by_name("p399").remove(0);
+        // By hand: elsewhere and more urgent; without the index; with one that was made before.
+        let moved = spool
+            .new_dir(&"x86_64".parse().unwrap())
+            .join("2".to_owned() + &path.file_name().unwrap().to_str().unwrap()[1..]);
+        fs::rename(&path, &moved).unwrap();
+        assert_eq!(by_name("p399"), [moved.clone()]);
+        fs::remove_dir_all(&cache).unwrap();
+        assert_eq!(by_name("p399"), [moved.clone()]);
+        let answers =
+            queue::enqueue(&spool, &[ask("p399", Priority::Push)], &Clock::system(), Duration::ZERO).unwrap();
+        assert!(matches!(answers.as_slice(), [queue::Answer::There(_)]), "{answers:?}");
+        assert_eq!(list::names(&cache).unwrap().len(), 1, "the index was made again");
+        assert_eq!(super::super::check::check(&spool, false, &Clock::system()).unwrap(), []);
+    }
+}
