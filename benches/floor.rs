@@ -1,104 +1,154 @@
-//! What a durable enqueue costs over the least that the disk can do for it: create, write, fsync, rename, fsync of
-//! the directory. Both side by side on one file system, in turns, medians of the rounds.
-//!
-//! Operand: a directory on the file system to be measured; cargo's target directory when not given.
+//! What durable operations cost over the least that the disk can do for them: the same system calls, bare. Both side
+//! by side on one file system, in turns, medians of the rounds. A ratio of 1 is the floor itself.
 
-use std::error::Error;
-use std::fs::{self, File};
+mod stage;
+
+use std::fs::{self, File, FileTimes};
 use std::io::Write;
-use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::path::Path;
+use std::time::{Duration, SystemTime};
 
+use stage::{Done, ask, end, median, place, take, timed};
 use syncpkg::base::Clock;
-use syncpkg::names::Priority;
 use syncpkg::spool::queue::{self, Ask};
-use syncpkg::spool::{Spool, TicketName};
+use syncpkg::spool::{Spool, list};
 
-const ROUNDS: usize = 5;
+const ROUNDS: usize = 9;
 const EACH: usize = 100;
-const DEPTHS: [usize; 2] = [0, 2000];
-
-type Done<T = ()> = Result<T, Box<dyn Error>>;
+const MANY: usize = 1000;
 
 fn main() -> Done {
-    let operand = std::env::args().skip(1).find(|word| !word.starts_with('-')).map(PathBuf::from);
-    let base = operand.unwrap_or_else(|| env!("CARGO_TARGET_TMPDIR").into());
+    let place = place()?;
     let mut out = std::io::stdout();
-    writeln!(out, "{ROUNDS} rounds of {EACH} in {}, medians", base.display())?;
-    for depth in DEPTHS {
-        let place = tempfile::tempdir_in(&base)?;
-        let measured = measure(place.path(), depth)?;
-        let [bare, enqueue] = measured.map(|mut times| median(&mut times).as_secs_f64() * 1e6 / EACH as f64);
-        writeln!(
-            out,
-            "{depth:4} waiting: create+write+fsync+rename+fsync {bare:7.0} us, enqueue {enqueue:7.0} us, ratio {:.2}",
-            enqueue / bare
-        )?;
+    writeln!(out, "{ROUNDS} rounds in {}, medians", place.path().display())?;
+    let ours = Farm::new(&place.path().join("spool"))?;
+    let bare = Bare::new(&place.path().join("bare"), ours.ticket()?)?;
+    let mut line = |what: &str, each: usize, bare: &mut [Duration], ours: &mut [Duration]| {
+        let (bare, ours) = (median(bare) / each as f64, median(ours) / each as f64);
+        writeln!(out, "{what:24} bare {bare:7.1} us, ours {ours:7.1} us, {:.2} of the floor", bare / ours)
+    };
+    let mut times: [[Vec<Duration>; 2]; 3] = Default::default();
+    for round in 0..ROUNDS {
+        let [single, batch, claim] = &mut times;
+        single[0].push(timed(|| (0..EACH).try_for_each(|n| bare.enqueue(&format!("{round}-{n}"))))?.0);
+        single[1].push(ours.enqueue(round)?);
+        claim[0]
+            .push(timed(|| (0..EACH).try_for_each(|n| bare.claim_and_report(&format!("{round}-{n}"))))?.0);
+        claim[1].push(
+            timed(|| (0..EACH).try_for_each(|_| end(&ours.spool, &take(&ours.spool, &ours.builder)?)))?.0,
+        );
+        batch[0].push(timed(|| bare.batch(round))?.0);
+        batch[1].push(ours.batch(round)?);
+        (0..MANY).try_for_each(|_| end(&ours.spool, &take(&ours.spool, &ours.builder)?))?;
+    }
+    let [single, batch, claim] = &mut times;
+    for (what, each, [bare, ours]) in [
+        ("enqueue", EACH, single),
+        (&*format!("enqueue of {MANY}"), MANY, batch),
+        ("claim and report", EACH, claim),
+    ] {
+        line(what, each, bare, ours)?;
     }
     Ok(())
 }
 
-fn measure(place: &Path, depth: usize) -> Done<[Vec<Duration>; 2]> {
-    let spool = Spool::create(&place.join("spool"))?;
-    let clock = Clock::system();
-    let before: Vec<Ask> = (0..depth).map(|n| ask(&format!("before{n}"))).collect::<Done<_>>()?;
-    queue::enqueue(&spool, &before, &clock, Duration::ZERO)?;
-    let text = ticket_text(&spool, &clock)?;
-    let (from, to) = (place.join("bare/tmp"), place.join("bare/new"));
-    [&from, &to].into_iter().try_for_each(fs::create_dir_all)?;
-    let mut times = [Vec::new(), Vec::new()];
-    for round in 0..ROUNDS {
-        let start = Instant::now();
-        (0..EACH).try_for_each(|n| bare(&from, &to, &format!("{round}-{n}"), &text))?;
-        times[0].push(start.elapsed());
-        let asks: Vec<Ask> = (0..EACH).map(|n| ask(&format!("p{round}-{n}"))).collect::<Done<_>>()?;
-        let start = Instant::now();
-        for ask in &asks {
-            queue::enqueue(&spool, std::slice::from_ref(ask), &clock, Duration::ZERO)?;
-        }
-        times[1].push(start.elapsed());
+/// Our side.
+struct Farm {
+    spool: Spool,
+    builder: syncpkg::names::Builder,
+}
+
+impl Farm {
+    fn new(root: &Path) -> Done<Self> {
+        Ok(Self { spool: Spool::create(root)?, builder: "b1".parse()? })
     }
-    Ok(times)
+
+    /// The bytes of a real ticket, so that both sides write the same.
+    fn ticket(&self) -> Done<Vec<u8>> {
+        queue::enqueue(&self.spool, &[ask("sample", &[])?], &Clock::system(), Duration::ZERO)?;
+        let waiting = list::waiting(&self.spool)?;
+        let bytes = fs::read(&waiting.first().ok_or("no ticket")?.path)?;
+        end(&self.spool, &take(&self.spool, &self.builder)?)?;
+        Ok(bytes)
+    }
+
+    fn enqueue(&self, round: usize) -> Done<Duration> {
+        // Names that the farm knows already: nothing is made for them for the first time.
+        let asks = (0..EACH).map(|n| Ok(Ask { force: true, ..ask(&format!("p{n}"), &[])? }));
+        let asks = asks.collect::<Done<Vec<Ask>>>()?;
+        if round == 0 {
+            for ask in &asks {
+                queue::enqueue(&self.spool, std::slice::from_ref(ask), &Clock::system(), Duration::ZERO)?;
+                end(&self.spool, &take(&self.spool, &self.builder)?)?;
+            }
+        }
+        let each =
+            |ask| queue::enqueue(&self.spool, std::slice::from_ref(ask), &Clock::system(), Duration::ZERO);
+        Ok(timed(|| Ok(asks.iter().try_for_each(|ask| each(ask).map(drop))?))?.0)
+    }
+
+    fn batch(&self, round: usize) -> Done<Duration> {
+        let asks = (0..MANY).map(|n| ask(&format!("b{round}-{n}"), &[])).collect::<Done<Vec<Ask>>>()?;
+        Ok(timed(|| Ok(queue::enqueue(&self.spool, &asks, &Clock::system(), Duration::ZERO)?))?.0)
+    }
 }
 
-fn bare(from: &Path, to: &Path, name: &str, text: &[u8]) -> std::io::Result<()> {
-    let temporary = from.join(name);
-    let mut file = File::create_new(&temporary)?;
-    file.write_all(text)?;
-    file.sync_all()?;
-    fs::rename(&temporary, to.join(name))?;
-    File::open(to)?.sync_all()
+/// The floor: what has to be done by anybody who promises the same.
+struct Bare {
+    root: std::path::PathBuf,
+    bytes: Vec<u8>,
 }
 
-/// The bytes of a real ticket, so that both write the same.
-fn ticket_text(spool: &Spool, clock: &Clock) -> Done<Vec<u8>> {
-    let answers = queue::enqueue(spool, &[ask("sample")?], clock, Duration::ZERO)?;
-    let name: &TicketName = answers.first().and_then(|answer| answer.ticket()).ok_or("no ticket")?;
-    let entry = syncpkg::spool::list::find(spool, &name.id)?.ok_or("no ticket")?;
-    Ok(fs::read(entry.path)?)
-}
+impl Bare {
+    fn new(root: &Path, bytes: Vec<u8>) -> Done<Self> {
+        for name in ["tmp", "new", "run", "report", "owed", "done"] {
+            fs::create_dir_all(root.join(name))?;
+        }
+        Ok(Self { root: root.to_owned(), bytes })
+    }
 
-fn ask(name: &str) -> Done<Ask> {
-    Ok(Ask {
-        tree: "current".parse()?,
-        item: format!("{name}-1.0-1-x86_64").parse()?,
-        revision: "0123456789abcdef0123456789abcdef01234567".parse()?,
-        path: format!("source/x/{name}/FrugalBuild"),
-        priority: Priority::Push,
-        by: "bench".to_owned(),
-        reason: String::new(),
-        maintainer: Some("A Developer <a@example.org>".to_owned()),
-        batch: None,
-        packages: vec![name.parse()?],
-        depends: [].into(),
-        exact: true,
-        force: false,
-        spare_aborted: false,
-        published: false,
-    })
-}
+    fn put(&self, directory: &str, name: &str, bytes: &[u8]) -> Done {
+        let temporary = self.root.join("tmp").join(name);
+        let mut file = File::create_new(&temporary)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        self.rename(&temporary, directory, name)
+    }
 
-fn median(times: &mut [Duration]) -> Duration {
-    times.sort_unstable();
-    times.get(times.len() / 2).copied().unwrap_or_default()
+    fn rename(&self, from: &Path, directory: &str, name: &str) -> Done {
+        let directory = self.root.join(directory);
+        fs::rename(from, directory.join(name))?;
+        Ok(File::open(directory)?.sync_all()?)
+    }
+
+    fn enqueue(&self, name: &str) -> Done {
+        self.put("new", name, &self.bytes)
+    }
+
+    /// All data, one flush, all names, one fsync.
+    fn batch(&self, round: usize) -> Done {
+        let name = |n: usize| format!("b{round}-{n}");
+        for n in 0..MANY {
+            File::create_new(self.root.join("tmp").join(name(n)))?.write_all(&self.bytes)?;
+        }
+        rustix::fs::syncfs(File::open(&self.root)?)?;
+        for n in 0..MANY {
+            fs::rename(self.root.join("tmp").join(name(n)), self.root.join("new").join(name(n)))?;
+        }
+        Ok(File::open(self.root.join("new"))?.sync_all()?)
+    }
+
+    /// The sign of life, the move and both its directories; then the report, the note that somebody may have to be
+    /// told, and again a move.
+    fn claim_and_report(&self, name: &str) -> Done {
+        let (new, run) = (self.root.join("new"), self.root.join("run"));
+        let times = FileTimes::new().set_modified(SystemTime::now());
+        File::open(new.join(name))?.set_times(times)?;
+        self.rename(&new.join(name), "run", name)?;
+        File::open(&new)?.sync_all()?;
+        self.put("report", name, &self.bytes)?;
+        self.put("owed", name, b"")?;
+        self.rename(&run.join(name), "done", name)?;
+        Ok(File::open(&run)?.sync_all()?)
+    }
 }

@@ -8,7 +8,7 @@ use syncpkg::base::Clock;
 use syncpkg::names::{Builder, Instance, Name, Outcome, Priority};
 use syncpkg::spool::Spool;
 use syncpkg::spool::claim::{self, Claimed, Request};
-use syncpkg::spool::queue::{self, Ask};
+use syncpkg::spool::queue::Ask;
 use syncpkg::spool::report::{self, Ending};
 
 pub type Done<T = ()> = Result<T, Box<dyn Error>>;
@@ -39,20 +39,6 @@ pub fn ask(name: &str, depends: &[&str]) -> Done<Ask> {
         spare_aborted: false,
         published: false,
     })
-}
-
-/// Asks for `count` packages; nine in ten wait for the first. Returns how long that took.
-pub fn fill(spool: &Spool, count: usize) -> Done<Duration> {
-    let start = Instant::now();
-    for first in (0..count).step_by(20_000) {
-        let asks = (first..count.min(first + 20_000)).map(|n| {
-            let depends: &[&str] = if n % 10 == 0 { &[] } else { &["before0"] };
-            ask(&format!("before{n}"), depends)
-        });
-        let asks = asks.collect::<Done<Vec<Ask>>>()?;
-        queue::enqueue(spool, &asks, &Clock::system(), Duration::ZERO)?;
-    }
-    Ok(start.elapsed())
 }
 
 /// Claims one ticket.
