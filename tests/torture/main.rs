@@ -1,0 +1,7 @@
+//! The farm under torture: power cuts, full disks. Takes minutes, needs root: `make torture`.
+#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test may fail")]
+
+mod disk;
+mod life;
+mod mounts;
+mod powercut;
