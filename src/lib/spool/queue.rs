@@ -197,6 +197,10 @@ impl Work {
         let Some(found) = known.iter().find(|known| known.entry.name.id == *id) else {
             return Ok(Answer::Refused("the ticket has vanished".to_owned()));
         };
+        // The ticket may have been put by somebody who had no room, or no time, to end those before it.
+        let older = |known: &&Known| known.entry.state() == State::Waiting && known.entry.name.id < *id;
+        let before = known.iter().filter(older).map(|known| (known.entry.clone(), id.clone()));
+        self.supersede.extend(before);
         let mut name = found.entry.name.clone();
         let planned = self.puts.iter().any(|(path, _)| *path == found.entry.path);
         if let Some(priority) = priority.filter(|_| !planned) {
