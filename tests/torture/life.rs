@@ -49,6 +49,15 @@ pub struct Claimed {
     pub name: String,
 }
 
+impl Claimed {
+    /// Reads what `syncpkg-claim --json` printed.
+    pub fn read(out: &str) -> Vec<Self> {
+        let rows = out.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+        let text = |row: &serde_json::Value, key: &str| row[key].as_str().unwrap().to_owned();
+        rows.map(|row| Self { claim: text(&row, "claim"), name: text(&row, "name") }).collect()
+    }
+}
+
 /// How a program ended.
 pub struct Ran {
     /// What it printed.
@@ -188,6 +197,17 @@ fn tickets(lines: &str) -> Result<BTreeMap<String, String>, String> {
 }
 
 impl Found {
+    /// Returns which tickets of `before` are not there any more.
+    pub fn lost(&self, before: &Found) -> Vec<String> {
+        before.tickets.keys().filter(|id| !self.tickets.contains_key(*id)).cloned().collect()
+    }
+
+    /// Returns the states of a package's tickets, oldest first.
+    pub fn states(&self, name: &str) -> Vec<&str> {
+        let words = self.tickets.values().map(|said| said.split(' ').collect::<Vec<_>>());
+        words.filter(|words| words[5] == name).map(|words| words[0]).collect()
+    }
+
     /// Judges what was found after a crash between `before` and `after`: of each ticket and each file it is the one
     /// or the other, and there is no other.
     pub fn between(&self, before: &Found, after: &Found) -> Vec<String> {
@@ -247,9 +267,7 @@ impl<'a> Living<'a> {
     #[track_caller]
     fn claim(&mut self, arguments: &str) -> Vec<Claimed> {
         let out = self.ok(&format!("syncpkg-claim --arch x86_64 --json {arguments}"));
-        let rows = out.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
-        let text = |row: &serde_json::Value, key: &str| row[key].as_str().unwrap().to_owned();
-        rows.map(|row| Claimed { claim: text(&row, "claim"), name: text(&row, "name") }).collect()
+        Claimed::read(&out)
     }
 
     fn built(&mut self, claimed: &Claimed, packages: &[&str]) -> String {

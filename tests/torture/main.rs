@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test may fail")]
 
 mod disk;
+mod disk_full;
 mod life;
 mod mounts;
 mod powercut;
