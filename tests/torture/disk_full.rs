@@ -6,7 +6,8 @@ use std::path::Path;
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::life::{Claimed, Found, Life, Ran};
+use crate::found::Found;
+use crate::life::{Claimed, Life, Ran};
 use crate::mounts::{self, Mounted, say};
 
 /// What the file system may run out of: how it is mounted, and how all but so many units of it are taken up.
@@ -61,7 +62,7 @@ impl Full {
     }
 
     fn look(&self) -> Found {
-        self.life.look(self.now).unwrap()
+        Found::of(&self.life, self.now).unwrap()
     }
 
     fn begin(&mut self) {

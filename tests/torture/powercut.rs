@@ -8,8 +8,11 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Instant;
 
-use crate::disk::{self, Crash, Disk, Event, Image};
-use crate::life::{Found, Life, Living};
+use crate::crash::{self, Crash};
+use crate::disk::{Disk, Event, Image};
+use crate::found::Found;
+use crate::life::Life;
+use crate::living::Living;
 use crate::mounts::{self, Mounted, say};
 
 /// How a kind of file system is made and mounted. Nothing is written by itself in the time a test takes: what is on
@@ -81,7 +84,7 @@ struct Tried {
 fn try_all(kind: &Kind, recorded: &Recorded) -> Tried {
     let memory = tempfile::NamedTempFile::new_in("/dev/shm").unwrap();
     let mut tried = Tried::default();
-    disk::crashes(&recorded.start, &recorded.events, SUBSETS, SEED, &mut |crash| {
+    crash::crashes(&recorded.start, &recorded.events, SUBSETS, SEED, &mut |crash| {
         if tried.wrong.len() >= ENOUGH {
             return;
         }
@@ -121,7 +124,7 @@ fn after(kind: &Kind, life: &Life, image: &Path, crash: &Crash) -> Result<usize,
             repaired.status, repaired.out, repaired.err
         )]);
     }
-    let found = life.look(next.now).map_err(|error| vec![error])?;
+    let found = Found::of(life, next.now).map_err(|error| vec![error])?;
     let wrong = found.between(last.map_or(&nothing, |step| &step.after), &next.after);
     if wrong.is_empty() { Ok(repaired.out.lines().count()) } else { Err(wrong) }
 }
