@@ -161,6 +161,9 @@ pub fn shift(from: &Path, to: &Path) -> Result<Shift> {
         Err(Errno::EXIST) => return Err(taken(to)),
         Err(source) => return Err(Error::io("rename", from, source)),
     }
+    // btrfs may find both names again when only the directories were flushed, the new one first: a ticket would be
+    // had twice. A file flushed by itself has one name.
+    sync_moved(to)?;
     // Name before answer, on both sides: without the fsync of `to` the file may be lost, without that of
     // `from` it may come back beside itself.
     sync_dir(parent(to))?;
@@ -170,14 +173,14 @@ pub fn shift(from: &Path, to: &Path) -> Result<Shift> {
     Ok(Shift::Moved)
 }
 
-/// Moves `from` to `to`, which must be free, without making it durable: for moves between two places that mean
-/// the same, so that a power cut which takes one back changes nothing.
+/// Moves `from` to `to`, which must be free, between two places that mean the same: a power cut may take the move back,
+/// but leaves one name.
 ///
 /// # Errors
 /// As [`shift`].
 pub fn relocate(from: &Path, to: &Path) -> Result<Shift> {
     match rename_into(from, to)? {
-        Ok(()) => Ok(Shift::Moved),
+        Ok(()) => sync_moved(to).map(|()| Shift::Moved),
         Err(Errno::NOENT) => Ok(Shift::Gone),
         Err(Errno::EXIST) => Err(taken(to)),
         Err(source) => Err(Error::io("rename", from, source)),
@@ -453,6 +456,15 @@ fn present(path: &Path) -> Result<bool> {
         Ok(_) => Ok(true),
         Err(source) if source.kind() == io::ErrorKind::NotFound => Ok(false),
         Err(source) => Err(Error::io("look at", path, source)),
+    }
+}
+
+/// What is not there any more was moved on by somebody, who flushes it too.
+fn sync_moved(path: &Path) -> Result<()> {
+    match File::open(path) {
+        Ok(file) => file.sync_all().map_err(|source| Error::io("fsync", path, source)),
+        Err(source) if source.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(source) => Err(Error::io("open", path, source)),
     }
 }
 

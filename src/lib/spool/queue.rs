@@ -239,6 +239,7 @@ impl<'a> Batch<'a> {
             return Ok(Answer::Refused("the ticket has vanished".to_owned()));
         };
         let entry = &found.entry;
+        self.finish_superseding(entry)?;
         if let Some(priority) = priority {
             let better = TicketName { priority, ..entry.name.clone() };
             let path = match waiting::parked_for(self.spool, entry) {
@@ -256,6 +257,18 @@ impl<'a> Batch<'a> {
         Ok(Answer::There(entry.name.clone()))
     }
 
+    /// The ticket may have been put by somebody who had no room, or no time, to end those before it.
+    fn finish_superseding(&mut self, entry: &Entry) -> Result<()> {
+        let Ok(ticket) = entry.ticket() else { return Ok(()) };
+        for before in &ticket.replaces {
+            let waits = |before: &Entry| before.state() == State::Waiting;
+            if let Some(before) = self.queue.look().by_id(before)?.filter(waits) {
+                self.supersede.push((before, ticket.id));
+            }
+        }
+        Ok(())
+    }
+
     fn make(
         &mut self,
         known: &[Known],
@@ -264,7 +277,10 @@ impl<'a> Batch<'a> {
         id: Id,
         priority: Priority,
     ) -> Result<Answer> {
-        let ticket = ticket(ask, id, self.clock);
+        let waits = |known: &&Known| known.entry.state() == State::Waiting;
+        let replaced: Vec<Entry> = known.iter().filter(waits).map(|known| known.entry.clone()).collect();
+        let replaces = replaced.iter().map(|entry| entry.name.id).collect();
+        let ticket = Ticket { replaces, ..ticket(ask, id, self.clock) };
         let stand = Stand::Waiting(None);
         let (tree, item) = (ask.tree.clone(), ask.item.clone());
         let name = TicketName { priority, id, tree, item, epoch: 0, stand };
@@ -272,8 +288,7 @@ impl<'a> Batch<'a> {
             return Ok(Answer::Refused(error.to_string()));
         }
         self.write(&name, ticket.text()?.as_bytes())?;
-        let waits = |known: &&Known| known.entry.state() == State::Waiting;
-        self.supersede.extend(known.iter().filter(waits).map(|known| (known.entry.clone(), id)));
+        self.supersede.extend(replaced.into_iter().map(|entry| (entry, id)));
         if let Some(before) = self.by_package.insert(package, self.made.len())
             && let Some(before) = self.made.get_mut(before)
         {
@@ -397,6 +412,7 @@ fn ticket(ask: &Ask, id: Id, clock: &Clock) -> Ticket {
         batch: ask.batch.clone(),
         packages: ask.packages.clone(),
         depends: ask.depends.to_vec(),
+        replaces: Vec::new(),
     }
 }
 

@@ -54,6 +54,9 @@ pub struct Ticket {
     /// The recipes of the same tree it needs.
     #[serde(default)]
     pub depends: Vec<Name>,
+    /// The tickets that waited for the same package when this was asked for, and make way for it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub replaces: Vec<Id>,
 }
 
 impl Ticket {

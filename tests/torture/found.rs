@@ -1,0 +1,104 @@
+//! What is found of a spool and of its package directory, and whether it is what was promised.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::Path;
+
+use jiff::Timestamp;
+
+use crate::life::Life;
+
+/// What is kept of a spool for good; what else is there is a cache, a lock, a sign of life.
+const KEPT: [&str; 9] = ["report", "log", "sent", "late", "owed", "hold", "builder", "drop", "request"];
+
+/// What is found in a spool and in its package directory.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Found {
+    tickets: BTreeMap<String, String>,
+    files: BTreeMap<String, Vec<u8>>,
+}
+
+impl Found {
+    /// Looks at what is there now; a spool that is not made yet has nothing.
+    pub fn of(life: &Life, now: Timestamp) -> Result<Self, String> {
+        let spool = life.disk().join("spool");
+        if !spool.join("format").exists() {
+            return Ok(Self::default());
+        }
+        let ran = life.run_at("syncpkg-ls --json all", "", now);
+        if ran.status != 0 || !ran.err.is_empty() {
+            return Err(format!("syncpkg-ls ends with {}: {}", ran.status, ran.err.trim()));
+        }
+        let mut files = BTreeMap::new();
+        for place in KEPT.map(|kept| spool.join(kept)).iter().chain([&life.disk().join("packages")]) {
+            keep(&mut files, &life.disk(), place)?;
+        }
+        Ok(Self { tickets: tickets(&ran.out)?, files })
+    }
+
+    /// Returns which tickets of `before` are not there any more.
+    pub fn lost(&self, before: &Found) -> Vec<String> {
+        before.tickets.keys().filter(|id| !self.tickets.contains_key(*id)).cloned().collect()
+    }
+
+    /// Returns the states of a package's tickets, oldest first.
+    pub fn states(&self, name: &str) -> Vec<&str> {
+        let words = self.tickets.values().map(|said| said.split(' ').collect::<Vec<_>>());
+        words.filter(|words| words[5] == name).map(|words| words[0]).collect()
+    }
+
+    /// Judges what was found after a crash between `before` and `after`: of each ticket and each file it is the one
+    /// or the other, and there is no other.
+    pub fn between(&self, before: &Found, after: &Found) -> Vec<String> {
+        let mut wrong =
+            differences("ticket", &self.tickets, &before.tickets, &after.tickets, |text| text.clone());
+        let bytes = |bytes: &Vec<u8>| format!("{} bytes", bytes.len());
+        wrong.extend(differences("file", &self.files, &before.files, &after.files, bytes));
+        wrong
+    }
+}
+
+/// Reads every file below `place`; dot names are nobody's yet, reasons and registrations can be had again.
+fn keep(files: &mut BTreeMap<String, Vec<u8>>, root: &Path, place: &Path) -> Result<(), String> {
+    for entry in walkdir::WalkDir::new(place).into_iter().filter_map(Result::ok) {
+        let name = entry.file_name().to_string_lossy();
+        let again = name.ends_with(".why") || place.ends_with("builder") && name.ends_with(".toml");
+        if entry.file_type().is_file() && !name.starts_with('.') && !again {
+            let bytes = fs::read(entry.path()).map_err(|error| format!("{name}: {error}"))?;
+            files.insert(entry.path().strip_prefix(root).unwrap().display().to_string(), bytes);
+        }
+    }
+    Ok(())
+}
+
+/// What is said of each ticket, by ID.
+fn tickets(lines: &str) -> Result<BTreeMap<String, String>, String> {
+    let mut tickets = BTreeMap::new();
+    for line in lines.lines() {
+        let row: serde_json::Value = serde_json::from_str(line).map_err(|error| error.to_string())?;
+        let said = ["state", "epoch", "builder", "priority", "tree", "name", "version", "release", "arch"]
+            .map(|key| row[key].as_str().map_or_else(|| row[key].to_string(), str::to_owned));
+        let id = row["id"].as_str().unwrap_or_default().to_owned();
+        if let Some(other) = tickets.insert(id.clone(), said.join(" ")) {
+            return Err(format!("ticket {id} is there twice: {other}, {}", said.join(" ")));
+        }
+    }
+    Ok(tickets)
+}
+
+fn differences<T: PartialEq>(
+    what: &str,
+    found: &BTreeMap<String, T>,
+    before: &BTreeMap<String, T>,
+    after: &BTreeMap<String, T>,
+    show: impl Fn(&T) -> String,
+) -> Vec<String> {
+    let names: BTreeSet<&String> = found.keys().chain(before.keys()).chain(after.keys()).collect();
+    let shown = |value: Option<&T>| value.map_or_else(|| "not there".to_owned(), &show);
+    let wrong = |name: &&String| {
+        let (is, was, will) = (found.get(*name), before.get(*name), after.get(*name));
+        let text = format!("{what} {name} is {} (was {}, then {})", shown(is), shown(was), shown(will));
+        (is != was && is != will).then_some(text)
+    };
+    names.iter().filter_map(wrong).collect()
+}
