@@ -1,0 +1,67 @@
+//! Killed at every system call: what was asked for is asked for again, and it is as if nothing had happened.
+
+use std::collections::BTreeSet;
+use std::time::Instant;
+
+use crate::acts::{ALL, Act, FEW, Measure};
+use crate::stage::{Stage, say};
+use crate::traced::{self, Call, Trace};
+
+/// Kills an act at the calls that `pick` takes of its trace; returns how many cases were tried, and the bad ones.
+fn kill(act: &Act, pick: fn(&Trace) -> BTreeSet<Call>) -> (usize, Vec<String>) {
+    let stage = Stage::new();
+    let measure = Measure::of(&stage, act);
+    stage.put_back();
+    let (trace, _) = traced::trace(&stage, &measure.line, act.input);
+    let (mut tried, mut bad) = (0, Vec::new());
+    for (number, call) in pick(&trace).iter().enumerate() {
+        stage.put_back();
+        let (ran, killed) = traced::inject(&stage, call, "signal=KILL", false, &measure.line, act.input);
+        tried += usize::from(killed > 0);
+        assert!(ran.in_time, "{} killed at {call} did not end", act.name);
+        // In turns: an admin mends first, or whoever got no answer asks again first.
+        let wrong =
+            measure.acknowledged(&stage, &ran).or_else(|| aftermath(&stage, act, &measure, number % 2 == 0));
+        bad.extend(wrong.map(|why| format!("{} killed at {call}: {why}", act.name)));
+    }
+    (tried, bad)
+}
+
+fn aftermath(stage: &Stage, act: &Act, measure: &Measure, mend_first: bool) -> Option<String> {
+    if mend_first
+        && stage.has_spool()
+        && let Some(why) = measure.unsound(stage)
+    {
+        return Some(why);
+    }
+    let again = stage.run_behind(&[], &measure.line, act.input);
+    measure.answered(stage, act, &again).or_else(|| measure.unsound(stage)).or_else(|| measure.differs(stage))
+}
+
+fn kill_all(what: &str, acts: &[Act], pick: fn(&Trace) -> BTreeSet<Call>, floor: usize) {
+    if !traced::ready(what) {
+        return;
+    }
+    let (start, mut tried, mut bad) = (Instant::now(), 0, Vec::new());
+    for act in acts {
+        let (more, wrong) = kill(act, pick);
+        say(&format!("{what}: {}: {more} cases, {} bad", act.name, wrong.len()));
+        tried += more;
+        bad.extend(wrong);
+    }
+    say(&format!("{what}: {tried} cases, {} bad, {} s", bad.len(), start.elapsed().as_secs()));
+    bad.truncate(20);
+    assert!(bad.is_empty(), "{}", bad.join("\n"));
+    assert!(tried >= floor, "only {tried} cases");
+}
+
+#[test]
+fn killed_at_a_change_nothing_is_lost_and_asking_again_is_enough() {
+    kill_all("kill at changes", &FEW, Trace::changing, 60);
+}
+
+#[test]
+#[ignore = "make torture"]
+fn killed_at_any_call_nothing_is_lost_and_asking_again_is_enough() {
+    kill_all("kill", &ALL, Trace::all, 3000);
+}
