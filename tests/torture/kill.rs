@@ -27,7 +27,8 @@ fn kill(act: &Act, pick: fn(&Trace) -> BTreeSet<Call>) -> (usize, Vec<String>) {
     (tried, bad)
 }
 
-fn aftermath(stage: &Stage, act: &Act, measure: &Measure, mend_first: bool) -> Option<String> {
+/// Mends and asks again, in this order or the other; returns what is then wrong.
+pub fn aftermath(stage: &Stage, act: &Act, measure: &Measure, mend_first: bool) -> Option<String> {
     if mend_first
         && stage.has_spool()
         && let Some(why) = measure.unsound(stage)

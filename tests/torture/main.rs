@@ -8,6 +8,7 @@
 )]
 
 mod acts;
+mod errors;
 mod kill;
 mod stage;
 mod traced;

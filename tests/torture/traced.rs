@@ -22,6 +22,8 @@ impl std::fmt::Display for Call {
 /// What a traced program did: each call of it, of its threads, and of its children until they are another program.
 pub struct Trace {
     calls: Vec<(Call, String)>,
+    /// Where the loader has ended and the program begins.
+    main: usize,
 }
 
 impl Trace {
@@ -35,13 +37,19 @@ impl Trace {
         self.those(changes)
     }
 
-    /// The calls whose line in the trace fits.
-    pub fn those(&self, fits: impl Fn(&str) -> bool) -> BTreeSet<Call> {
+    fn those(&self, fits: impl Fn(&str) -> bool) -> BTreeSet<Call> {
         self.calls.iter().filter(|(_, text)| fits(text)).map(|(call, _)| call.clone()).collect()
+    }
+
+    /// The calls of the program itself, not those of the loader, whose line in the trace fits.
+    pub fn of_main(&self, fits: impl Fn(&str) -> bool) -> BTreeSet<Call> {
+        let calls = self.calls[self.main..].iter().filter(|(_, text)| fits(text));
+        calls.map(|(call, _)| call.clone()).collect()
     }
 }
 
-fn changes(text: &str) -> bool {
+/// Whether a call, as strace writes it, changes something outside the program.
+pub fn changes(text: &str) -> bool {
     const CHANGING: [&str; 16] = [
         "rename",
         "link",
@@ -79,7 +87,9 @@ pub fn trace(stage: &Stage, line: &str, input: &str) -> (Trace, Ran) {
         *nth += 1;
         calls.push((Call { name: name.to_owned(), nth: *nth }, text));
     }
-    (Trace { calls }, ran)
+    // The first thing that Rust's runtime does: looking whether the standard descriptors are open.
+    let main = calls.iter().position(|(call, _)| call.name == "poll").unwrap_or_default();
+    (Trace { calls, main }, ran)
 }
 
 /// The calls of a trace, each with its process; not the second halves of interrupted ones, nor signals and ends.
