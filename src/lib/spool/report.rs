@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::product::{Product, base_name, measure};
 use super::{Claim, Entry, Spool, Stamp, Stand, TicketName, builder, list, queue, record};
 use crate::base::durable::{self, Put, Shift};
+use crate::base::error::Kind;
 use crate::base::{Clock, Error, Result, lock};
 use crate::config::TroubleSection;
 use crate::names::{Arch, Builder, Id, Item, Name, Outcome, Release, Revision, Tree, Version};
@@ -213,12 +214,26 @@ pub(super) fn destination(
     name.standing(Stand::Waiting(Some(Stamp::new(until))))
 }
 
+/// How often a ticket that moves on while it is looked at is looked for again; each time somebody got further with
+/// it, so it is hardly ever more than once.
+const LOOKS: usize = 8;
+
 /// The report that did not find its claim: accepted if it is a repeat, else kept in `late/` and refused.
 fn settle(spool: &Spool, claim: &Claim, ending: &Ending, clock: &Clock) -> Result<()> {
-    let found = list::find(spool, &claim.id)?;
-    let Some(entry) = found else {
-        return Err(Error::no(format!("refused: there is no ticket {}", claim.id)));
-    };
+    let mut looks = 1;
+    loop {
+        let Some(entry) = list::find(spool, &claim.id)? else {
+            return Err(Error::no(format!("refused: there is no ticket {}", claim.id)));
+        };
+        match settle_with(spool, &entry, claim, ending, clock) {
+            // Claimed, taken back or ended between the look and the reading.
+            Err(error) if error.kind != Kind::No && looks < LOOKS && !entry.path.exists() => looks += 1,
+            other => return other,
+        }
+    }
+}
+
+fn settle_with(spool: &Spool, entry: &Entry, claim: &Claim, ending: &Ending, clock: &Clock) -> Result<()> {
     let same_epoch = entry.name.epoch == claim.epoch;
     let accepted_before = match &entry.name.stand {
         Stand::Done(outcome) if *outcome != Outcome::Superseded => same_epoch && *outcome == ending.outcome,
@@ -233,8 +248,8 @@ fn settle(spool: &Spool, claim: &Claim, ending: &Ending, clock: &Clock) -> Resul
         durable::confirm(&entry.path)?;
         return Ok(());
     }
-    keep_late(spool, &entry, claim, ending, clock)?;
-    Err(Error::no(format!("refused: {}", why_refused(spool, &entry))))
+    keep_late(spool, entry, claim, ending, clock)?;
+    Err(Error::no(format!("refused: {}", why_refused(spool, entry))))
 }
 
 /// A lost lease is filed as trouble too, but not by the builder.
