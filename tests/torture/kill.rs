@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Instant;
 
-use crate::acts::{ALL, Act, FEW, Measure};
+use crate::acts::{ALL, Act, FEW, Measure, Repeat};
 use crate::stage::{Stage, say};
 use crate::traced::{self, Call, Trace};
 
@@ -36,7 +36,10 @@ pub fn aftermath(stage: &Stage, act: &Act, measure: &Measure, mend_first: bool) 
         return Some(why);
     }
     let again = stage.run_behind(&[], &measure.line, act.input);
-    measure.answered(stage, act, &again).or_else(|| measure.unsound(stage)).or_else(|| measure.differs(stage))
+    let wrong = measure.answered(stage, act, &again).or_else(|| measure.unsound(stage));
+    // Of what is done in parts, the rest was not asked for again.
+    let whole = !matches!(act.repeat, Repeat::Part);
+    wrong.or_else(|| measure.differs(stage).filter(|_| whole))
 }
 
 fn kill_all(what: &str, acts: &[Act], pick: fn(&Trace) -> BTreeSet<Call>, floor: usize) {

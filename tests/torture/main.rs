@@ -10,5 +10,6 @@
 mod acts;
 mod errors;
 mod kill;
+mod race;
 mod stage;
 mod traced;
