@@ -2,11 +2,11 @@
 //! acknowledged is lost, and the same asked again without the fault succeeds.
 
 use std::collections::BTreeSet;
-use std::time::Instant;
 
 use crate::acts::{ALL, Act, FEW, Measure};
 use crate::kill::aftermath;
-use crate::stage::{Ran, Stage, say};
+use crate::stage::{Ran, Stage};
+use crate::tally::tally;
 use crate::traced::{self, Call, Trace};
 
 const ERRNOS: [&str; 8] = ["EIO", "ENOSPC", "EDQUOT", "EROFS", "EMFILE", "EINTR", "ENOMEM", "EACCES"];
@@ -122,25 +122,9 @@ fn fail(act: &Act, pick: fn(&Trace) -> BTreeSet<Fault>) -> (usize, Vec<String>) 
 }
 
 fn fail_all(what: &str, acts: &[Act], pick: fn(&Trace) -> BTreeSet<Fault>, floor: usize) {
-    if !traced::ready(what) {
-        return;
+    if traced::ready(what) {
+        tally(what, acts, floor, |act| fail(act, pick));
     }
-    sum(what, acts, floor, |act| fail(act, pick));
-}
-
-/// Tries each act, says how much was tried, and fails if anything went wrong.
-fn sum(what: &str, acts: &[Act], floor: usize, each: impl Fn(&Act) -> (usize, Vec<String>)) {
-    let (start, mut tried, mut bad) = (Instant::now(), 0, Vec::new());
-    for act in acts {
-        let (more, wrong) = each(act);
-        say(&format!("{what}: {}: {more} cases, {} bad", act.name, wrong.len()));
-        tried += more;
-        bad.extend(wrong);
-    }
-    say(&format!("{what}: {tried} cases, {} bad, {} s", bad.len(), start.elapsed().as_secs()));
-    bad.truncate(20);
-    assert!(bad.is_empty(), "{}", bad.join("\n"));
-    assert!(tried >= floor, "only {tried} cases");
 }
 
 /// No file may grow beyond `limit` bytes: the write that would is short, the next one fails.
@@ -172,12 +156,12 @@ fn no_errno_at_any_call_loses_what_was_acknowledged() {
 
 #[test]
 fn a_short_write_is_no_whole_file() {
-    sum("short writes", &FEW, 20, |act| shorten(act, &[0, 1, 200, 600, 20_000]));
+    tally("short writes", &FEW, 20, |act| shorten(act, &[0, 1, 200, 600, 20_000]));
 }
 
 #[test]
 #[ignore = "make torture"]
 fn no_short_write_anywhere_is_a_whole_file() {
     let limits: Vec<usize> = (0..900).step_by(9).chain((900..33_000).step_by(1021)).collect();
-    sum("short writes", &ALL, 2000, |act| shorten(act, &limits));
+    tally("short writes", &ALL, 2000, |act| shorten(act, &limits));
 }

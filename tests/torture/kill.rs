@@ -1,10 +1,10 @@
 //! Killed at every system call: what was asked for is asked for again, and it is as if nothing had happened.
 
 use std::collections::BTreeSet;
-use std::time::Instant;
 
 use crate::acts::{ALL, Act, FEW, Measure, Repeat};
-use crate::stage::{Stage, say};
+use crate::stage::Stage;
+use crate::tally::tally;
 use crate::traced::{self, Call, Trace};
 
 /// Kills an act at the calls that `pick` takes of its trace; returns how many cases were tried, and the bad ones.
@@ -43,20 +43,9 @@ pub fn aftermath(stage: &Stage, act: &Act, measure: &Measure, mend_first: bool) 
 }
 
 fn kill_all(what: &str, acts: &[Act], pick: fn(&Trace) -> BTreeSet<Call>, floor: usize) {
-    if !traced::ready(what) {
-        return;
+    if traced::ready(what) {
+        tally(what, acts, floor, |act| kill(act, pick));
     }
-    let (start, mut tried, mut bad) = (Instant::now(), 0, Vec::new());
-    for act in acts {
-        let (more, wrong) = kill(act, pick);
-        say(&format!("{what}: {}: {more} cases, {} bad", act.name, wrong.len()));
-        tried += more;
-        bad.extend(wrong);
-    }
-    say(&format!("{what}: {tried} cases, {} bad, {} s", bad.len(), start.elapsed().as_secs()));
-    bad.truncate(20);
-    assert!(bad.is_empty(), "{}", bad.join("\n"));
-    assert!(tried >= floor, "only {tried} cases");
 }
 
 #[test]

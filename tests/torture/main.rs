@@ -12,4 +12,5 @@ mod errors;
 mod kill;
 mod race;
 mod stage;
+mod tally;
 mod traced;
