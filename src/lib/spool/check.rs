@@ -53,14 +53,17 @@ pub fn quarantine(spool: &Spool, path: &Path, why: &str) -> Result<()> {
     while target.symlink_metadata().is_ok() {
         target = spool.at("bad").join(format!("{name}.{}", crate::base::random::word(4)));
     }
-    if durable::shift(path, &target)? == Shift::Moved {
-        let mut why_file = target.into_os_string();
-        why_file.push(".why");
-        let from = path.strip_prefix(spool.root()).unwrap_or(path).display();
-        let text = format!("{}\nwas {}\n", output::inert(why), output::inert(&from.to_string()));
-        durable::put(&spool.tmp(), Path::new(&why_file), text.as_bytes())?;
+    let mut why_file = target.clone().into_os_string();
+    why_file.push(".why");
+    let why_file = PathBuf::from(why_file);
+    let from = path.strip_prefix(spool.root()).unwrap_or(path).display();
+    let text = format!("{}\nwas {}\n", output::inert(why), output::inert(&from.to_string()));
+    // Reason before file: whoever dies in between leaves no file that nobody says anything about.
+    durable::put(&spool.tmp(), &why_file, text.as_bytes())?;
+    match durable::shift(path, &target)? {
+        Shift::Moved => Ok(()),
+        Shift::Gone => durable::remove(&why_file),
     }
-    Ok(())
 }
 
 /// Looks at every invariant; with `repair` mends what has one right answer and quarantines the rest.
