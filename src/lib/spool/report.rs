@@ -389,7 +389,12 @@ pub fn held(spool: &Spool) -> Result<Vec<(Id, u32)>> {
 /// A directory that cannot be read.
 pub fn ended(spool: &Spool, id: &Id, epoch: u32) -> Result<Option<Entry>> {
     for outcome in Outcome::ALL {
-        let Ok(report) = Report::read(&spool.report(id, epoch, *outcome)) else { continue };
+        let report = match Report::read(&spool.report(id, epoch, *outcome)) {
+            Ok(report) => report,
+            // Not to be read now is not the same as not there: a mail or a package would be forgotten for it.
+            Err(error) if error.kind == Kind::Again => return Err(error),
+            Err(_) => continue,
+        };
         let entries = list::done_of(spool, &report.tree, &report.name)?;
         let fits = |entry: &Entry| {
             entry.name.id == *id && entry.name.epoch == epoch && entry.name.stand == Stand::Done(*outcome)
