@@ -38,9 +38,16 @@ fn faults(calls: &BTreeSet<Call>, errnos: &[&'static str], always: &[bool]) -> B
 /// changes or opens something: every errno, once and from then on; which one it is matters nowhere else.
 fn every(trace: &Trace) -> BTreeSet<Fault> {
     let mut all = faults(&trace.of_main(touches), &["EIO"], &[false, true]);
-    all.extend(faults(&trace.of_main(touches), &["EINTR"], &[false]));
-    let told = |text: &str| touches(text) && (traced::changes(text) || text.starts_with("open"));
-    all.extend(faults(&trace.of_main(told), &ERRNOS, &[false, true]));
+    // A look is never interrupted on a local file system.
+    all.extend(faults(&trace.of_main(|text| touches(text) && !text.contains("stat")), &["EINTR"], &[false]));
+    let opens = |text: &str| touches(text) && (traced::changes(text) || text.starts_with("open"));
+    // Without EACCES: a file of ours that may not be read was made so by a person, and is set aside for one.
+    all.extend(faults(&trace.of_main(opens), &ERRNOS[..7], &[false, true]));
+    all.extend(faults(
+        &trace.of_main(|text| touches(text) && traced::changes(text)),
+        &ERRNOS,
+        &[false, true],
+    ));
     all
 }
 
@@ -113,7 +120,9 @@ fn fail(act: &Act, pick: fn(&Trace) -> BTreeSet<Fault>) -> (usize, Vec<String>) 
         let (ran, failed) =
             traced::inject(&stage, &fault.call, &what, fault.always, &measure.line, act.input);
         tried += usize::from(failed > 0);
-        let ignored = fault.call.name.ends_with("sync") && failed > 0 && ran.code() == Some(0);
+        // An interrupted one has not failed: it is asked for again.
+        let fsync = fault.call.name.ends_with("sync") && fault.errno != "EINTR";
+        let ignored = fsync && failed > 0 && ran.code() == Some(0);
         let wrong = ignored.then(|| "a failed fsync went unnoticed".to_owned());
         let wrong = wrong.or_else(|| judge(&stage, act, &measure, &ran, number % 2 == 0));
         bad.extend(wrong.map(|why| format!("{} with {fault}: {why}", act.name)));

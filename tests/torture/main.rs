@@ -8,6 +8,7 @@
 )]
 
 mod acts;
+mod clock;
 mod errors;
 mod kill;
 mod race;

@@ -42,9 +42,11 @@ impl Trace {
         self.calls.iter().filter(|(_, text)| fits(text)).map(|(call, _)| call.clone()).collect()
     }
 
-    /// The calls of the program itself, not those of the loader, whose line in the trace fits.
+    /// The calls of the program itself whose line in the trace fits; the loader makes some before it begins.
     pub fn of_main(&self, fits: impl Fn(&str) -> bool) -> BTreeSet<Call> {
-        let calls = self.calls[self.main..].iter().filter(|(_, text)| fits(text));
+        let (loader, main) = self.calls.split_at(self.main);
+        let loader: BTreeSet<&Call> = loader.iter().map(|(call, _)| call).collect();
+        let calls = main.iter().filter(|(call, text)| fits(text) && !loader.contains(call));
         calls.map(|(call, _)| call.clone()).collect()
     }
 }

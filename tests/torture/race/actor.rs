@@ -153,23 +153,7 @@ impl Actor {
     fn wish(&mut self, n: usize) -> Ask {
         let priority =
             [Priority::Urgent, Priority::Push, Priority::Background][self.chance.below(3) as usize];
-        Ask {
-            tree: "current".parse().unwrap(),
-            item: format!("p{}-{}-1-x86_64", n / 3, n % 3 + 1).parse().unwrap(),
-            revision: "abcd".parse().unwrap(),
-            path: format!("p{}/PKGBUILD", n / 3),
-            priority,
-            by: "torture".to_owned(),
-            reason: String::new(),
-            maintainer: None,
-            batch: None,
-            packages: Vec::new(),
-            depends: Vec::new(),
-            exact: true,
-            force: false,
-            spare_aborted: false,
-            published: false,
-        }
+        Ask { priority, ..ask(&format!("p{}-{}-1-x86_64", n / 3, n % 3 + 1), "abcd") }
     }
 
     fn claims(&mut self, builder: &str, count: usize) -> Vec<Claim> {
@@ -267,6 +251,27 @@ impl Actor {
             let act = |spool: &Spool| abort::abort(spool, &id, "torture", "", &Clock::system());
             self.does("abort", &id, act, |_| "yes".to_owned());
         }
+    }
+}
+
+/// What is asked for by `item` at `revision`, and nothing else is said.
+pub fn ask(item: &str, revision: &str) -> Ask {
+    Ask {
+        tree: "current".parse().unwrap(),
+        item: item.parse().unwrap(),
+        revision: revision.parse().unwrap(),
+        path: "a/PKGBUILD".to_owned(),
+        priority: Priority::Push,
+        by: "torture".to_owned(),
+        reason: String::new(),
+        maintainer: None,
+        batch: None,
+        packages: Vec::new(),
+        depends: Vec::new(),
+        exact: true,
+        force: false,
+        spare_aborted: false,
+        published: false,
     }
 }
 

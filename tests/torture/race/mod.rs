@@ -1,8 +1,8 @@
 //! Raced: many processes ask, claim, die, wake too late, take back and abort, all at once on one spool. Each writes
 //! down what it asks and what it is answered; what they wrote and what lies in the spool then must agree.
 
-mod actor;
-mod chance;
+pub mod actor;
+pub mod chance;
 mod faults;
 mod history;
 mod judge;
@@ -63,6 +63,8 @@ struct Race<'a> {
     spool: Spool,
     players: Vec<Player>,
     chance: Chance,
+    /// Whether players die and stand still at random.
+    dies: bool,
     killed: usize,
     stopped: usize,
 }
@@ -72,7 +74,8 @@ impl<'a> Race<'a> {
         fs::create_dir(stage.at("history")).unwrap();
         let spool = Spool::create(&stage.at("spool")).unwrap();
         let chance = Chance::new(cast.seed);
-        let mut race = Self { stage, cast, spool, players: Vec::new(), chance, killed: 0, stopped: 0 };
+        let mut race =
+            Self { stage, cast, spool, players: Vec::new(), chance, dies: false, killed: 0, stopped: 0 };
         for part in cast.parts() {
             let child = race.begin(race.players.len(), &part, 0);
             race.players.push(Player { part, child, lives: 0, ended: false });
@@ -99,7 +102,9 @@ impl<'a> Race<'a> {
             assert!(start.elapsed() < limit, "the race did not end: {:?}", self.unfinished());
             for _ in 0..8 {
                 std::thread::sleep(Duration::from_millis(self.chance.below(25)));
-                self.trouble();
+                if self.dies {
+                    self.trouble();
+                }
             }
             if self.asked() && self.unfinished() == 0 {
                 break;
@@ -156,6 +161,10 @@ impl<'a> Race<'a> {
         all
     }
 
+    fn held_by(&self, builder: &str) -> usize {
+        list::building_by(&self.spool, &builder.parse().unwrap()).unwrap().len()
+    }
+
     fn unfinished(&self) -> usize {
         list::waiting(&self.spool).unwrap().len() + list::building(&self.spool).unwrap().len()
     }
@@ -174,10 +183,11 @@ fn places(spool: &Spool) -> Vec<Place> {
     entries.map(place).collect()
 }
 
-fn race(what: &str, cast: &Cast, limit: Duration) {
+fn race(what: &str, cast: &Cast, limit: Duration, first: impl FnOnce(&mut Race)) {
     let start = Instant::now();
     let stage = Stage::new();
     let mut race = Race::start(&stage, cast);
+    first(&mut race);
     race.go(limit);
     let events = history::read(&stage.at("history"));
     let places = places(&race.spool);
@@ -196,7 +206,8 @@ fn race(what: &str, cast: &Cast, limit: Duration) {
     ));
     found.truncate(20);
     assert!(found.is_empty(), "{}", found.join("\n"));
-    assert!(tickets >= cast.tickets / 2 && killed > 0 && stopped > 0, "too little happened");
+    let mortal = cast.mortals > 0;
+    assert!(tickets >= cast.tickets / 2 && stopped > 0 && (killed > 0) == mortal, "too little happened");
 }
 
 /// How many operations of each kind there were, and how they were answered.
@@ -215,7 +226,46 @@ fn eight_processes_at_once_lose_nothing_and_have_nothing_twice() {
     let lease = Duration::from_millis(400);
     let cast =
         Cast { enqueuers: 2, builders: 1, mortals: 2, zombies: 1, aborters: 1, tickets: 600, lease, seed: 1 };
-    race("race of 8", &cast, Duration::from_secs(120));
+    race("race of 8", &cast, Duration::from_secs(120), |race| race.dies = true);
+}
+
+/// Stops one player after the other for three leases, while the others go on; a builder when it holds something.
+fn stand_still(race: &mut Race) {
+    for number in 0..race.players.len() {
+        let process = Pid::from_child(&race.players[number].child);
+        kill_process(process, Signal::STOP).unwrap();
+        let holds = |race: &Race| match &race.players[number].part {
+            Part::Builder { name } => race.held_by(name) > 0,
+            Part::Enqueuer { .. } | Part::Zombie { .. } | Part::Reaper | Part::Aborter => true,
+        };
+        while !holds(race) && !(race.asked() && race.unfinished() == 0) {
+            kill_process(process, Signal::CONT).unwrap();
+            std::thread::sleep(Duration::from_millis(race.chance.below(5)));
+            kill_process(process, Signal::STOP).unwrap();
+        }
+        std::thread::sleep(race.cast.lease * 3);
+        if let Part::Builder { name } = &race.players[number].part {
+            assert_eq!(race.held_by(name), 0, "{name} was not heard of for three leases");
+        }
+        kill_process(process, Signal::CONT).unwrap();
+        race.stopped += 1;
+    }
+}
+
+#[test]
+fn whoever_stands_still_for_three_leases_harms_nobody() {
+    let lease = Duration::from_millis(300);
+    let cast = Cast {
+        enqueuers: 1,
+        builders: 2,
+        mortals: 0,
+        zombies: 0,
+        aborters: 0,
+        tickets: 2400,
+        lease,
+        seed: 3,
+    };
+    race("standing still", &cast, Duration::from_secs(120), stand_still);
 }
 
 const LONG: Duration = Duration::from_secs(1800);
@@ -224,7 +274,7 @@ fn long(name: &str, builders: usize, lease: u64, rest: [usize; 4], seed: u64) {
     let [enqueuers, mortals, zombies, aborters] = rest;
     let lease = Duration::from_millis(lease);
     let cast = Cast { enqueuers, builders, mortals, zombies, aborters, tickets: 10_000, lease, seed };
-    race(name, &cast, LONG);
+    race(name, &cast, LONG, |race| race.dies = true);
 }
 
 #[test]
