@@ -86,7 +86,7 @@ pub fn check(spool: &Spool, repair: bool, clock: &Clock) -> Result<Vec<Problem>>
     entries.retain(|entry| entry.path.symlink_metadata().is_ok());
     look.conserved(&entries)?;
     look.superseded(&entries)?;
-    look.ended(&entries);
+    look.ended(&entries)?;
     look.leftovers()?;
     Ok(look.problems)
 }
@@ -247,16 +247,19 @@ impl Look<'_> {
     }
 
     /// Final: an ended ticket has the report that ended it.
-    fn ended(&mut self, entries: &[Entry]) {
+    fn ended(&mut self, entries: &[Entry]) -> Result<()> {
         for entry in entries {
             let Stand::Done(outcome) = entry.name.stand else { continue };
             let path = self.spool.report(&entry.name.id, entry.name.epoch, outcome);
-            if let Err(error) = Report::read(&path) {
-                let path = entry.path.strip_prefix(self.spool.root()).unwrap_or(&entry.path);
-                let path = path.to_string_lossy().into_owned();
-                self.problems.push(Problem { path, text: format!("has no report: {error}"), repaired: None });
+            let Err(error) = Report::read(&path) else { continue };
+            if error.kind == Kind::Again {
+                return Err(error);
             }
+            let path = entry.path.strip_prefix(self.spool.root()).unwrap_or(&entry.path);
+            let path = path.to_string_lossy().into_owned();
+            self.problems.push(Problem { path, text: format!("has no report: {error}"), repaired: None });
         }
+        Ok(())
     }
 
     /// What a killed program left: temporary files, live logs and packages of tries that are over.
