@@ -3,8 +3,9 @@
 
 use std::collections::BTreeSet;
 
-use crate::acts::{ALL, Act, FEW, Measure};
+use crate::acts::{ALL, Act, FEW, FINDING};
 use crate::kill::aftermath;
+use crate::measure::Measure;
 use crate::stage::{Ran, Stage};
 use crate::tally::tally;
 use crate::traced::{self, Call, Trace};
@@ -57,6 +58,11 @@ fn some(trace: &Trace) -> BTreeSet<Fault> {
     let mut some = faults(&changing, &["EIO"], &[false]);
     some.extend(faults(&changing, &["ENOSPC"], &[true]));
     some
+}
+
+/// A disk that is broken for a moment, at what only looks.
+fn looks(trace: &Trace) -> BTreeSet<Fault> {
+    faults(&trace.of_main(|text| touches(text) && !traced::changes(text)), &["EIO"], &[false])
 }
 
 /// Whether a call can fail because of the disk. Left out are memory (a failed allocation ends the program, as a
@@ -155,6 +161,11 @@ fn shorten(act: &Act, limits: &[usize]) -> (usize, Vec<String>) {
 #[test]
 fn a_broken_or_full_disk_loses_nothing_that_was_acknowledged() {
     fail_all("errors at changes", &FEW, some, 120);
+}
+
+#[test]
+fn what_cannot_be_seen_for_a_moment_is_not_gone() {
+    fail_all("errors at looks", &FINDING, looks, 60);
 }
 
 #[test]

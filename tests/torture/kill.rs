@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use crate::acts::{ALL, Act, FEW, Measure, Repeat};
+use crate::acts::{ALL, Act, FEW, Repeat};
+use crate::measure::Measure;
 use crate::stage::Stage;
 use crate::tally::tally;
 use crate::traced::{self, Call, Trace};

@@ -11,6 +11,7 @@ mod acts;
 mod clock;
 mod errors;
 mod kill;
+mod measure;
 mod race;
 mod stage;
 mod tally;

@@ -238,7 +238,7 @@ fn stand_still(race: &mut Race) {
             Part::Builder { name } => race.held_by(name) > 0,
             Part::Enqueuer { .. } | Part::Zombie { .. } | Part::Reaper | Part::Aborter => true,
         };
-        while !holds(race) && !(race.asked() && race.unfinished() == 0) {
+        while !holds(race) && (!race.asked() || race.unfinished() > 0) {
             kill_process(process, Signal::CONT).unwrap();
             std::thread::sleep(Duration::from_millis(race.chance.below(5)));
             kill_process(process, Signal::STOP).unwrap();
