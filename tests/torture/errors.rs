@@ -98,7 +98,7 @@ fn judge(stage: &Stage, act: &Act, measure: &Measure, ran: &Ran, mend_first: boo
         return Some(why);
     }
     if ran.code() == Some(0) {
-        let holds = measure.answered(stage, act, ran).or_else(|| measure.differs(stage));
+        let holds = measure.answered(stage, act, ran).or_else(|| measure.differs(stage, act));
         return holds.map(|why| format!("it said yes, but {why}"));
     }
     measure.acknowledged(stage, ran).or_else(|| aftermath(stage, act, measure, mend_first))

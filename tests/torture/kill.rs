@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::acts::{ALL, Act, FEW, Repeat};
+use crate::acts::{ALL, Act, FEW};
 use crate::measure::Measure;
 use crate::stage::Stage;
 use crate::tally::tally;
@@ -37,10 +37,8 @@ pub fn aftermath(stage: &Stage, act: &Act, measure: &Measure, mend_first: bool) 
         return Some(why);
     }
     let again = stage.run_behind(&[], &measure.line, act.input);
-    let wrong = measure.answered(stage, act, &again).or_else(|| measure.unsound(stage));
-    // Of what is done in parts, the rest was not asked for again.
-    let whole = !matches!(act.repeat, Repeat::Part);
-    wrong.or_else(|| measure.differs(stage).filter(|_| whole))
+    let answered = measure.answered(stage, act, &again);
+    answered.or_else(|| measure.unsound(stage)).or_else(|| measure.differs(stage, act))
 }
 
 fn kill_all(what: &str, acts: &[Act], pick: fn(&Trace) -> BTreeSet<Call>, floor: usize) {

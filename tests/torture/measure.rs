@@ -82,7 +82,11 @@ impl Measure {
     }
 
     /// Compares the farm with what it would be undisturbed; returns what is wrong.
-    pub fn differs(&self, stage: &Stage) -> Option<String> {
+    pub fn differs(&self, stage: &Stage, act: &Act) -> Option<String> {
+        if matches!(act.repeat, Repeat::Part) {
+            // Whoever gets less than he asked for has to ask once more.
+            return None;
+        }
         let lines = self.view(stage).differs(&self.after);
         (!lines.is_empty()).then(|| format!("the farm is not as it should be:\n  {}", lines.join("\n  ")))
     }
