@@ -11,7 +11,7 @@ use super::place::{DIRECTORIES, TOLERATED, make};
 use super::{Entry, Report, Spool, Stand, TicketName, list, queue, report};
 use crate::base::durable::{self, Shift};
 use crate::base::error::Kind;
-use crate::base::{Clock, Result, lock, output};
+use crate::base::{Clock, Error, Result, lock, output};
 use crate::names::{Arch, Builder, Id, Name, Tree};
 
 /// How long a file may lie in `tmp` before whoever made it is dead for certain.
@@ -121,7 +121,7 @@ impl Look<'_> {
     fn whole(&mut self) -> Result<()> {
         for name in DIRECTORIES {
             let (path, root) = (self.spool.at(name), self.spool.root());
-            if !path.is_dir() {
+            if !is_dir(&path)? {
                 self.found(&path, "the directory is missing", || {
                     make(root, name).map(|()| "made".to_owned())
                 })?;
@@ -153,7 +153,7 @@ impl Look<'_> {
         let directory = self.spool.at(place);
         for name in list::names(&directory)? {
             let path = directory.join(&name);
-            if name.parse::<T>().is_err() || !path.is_dir() {
+            if name.parse::<T>().is_err() || !is_dir(&path)? {
                 self.bad(&path, "lies where no program looks")?;
             }
         }
@@ -334,6 +334,15 @@ fn places(spool: &Spool) -> Result<Vec<(PathBuf, Place)>> {
 /// A failing system call.
 pub fn sweep(spool: &Spool) -> Result<()> {
     stale(spool)?.iter().try_for_each(|(path, _)| remove(path))
+}
+
+/// A disk that cannot say what lies there has not said that it is no directory: thousands of tickets may lie in it.
+fn is_dir(path: &Path) -> Result<bool> {
+    match fs::metadata(path).map_err(|source| Error::io("look at", path, source)) {
+        Ok(meta) => Ok(meta.is_dir()),
+        Err(error) if error.kind == Kind::Again => Err(error),
+        Err(_) => Ok(false),
+    }
 }
 
 fn remove(path: &Path) -> Result<()> {
