@@ -81,7 +81,8 @@ pub fn changes(text: &str) -> bool {
 /// Runs a command line under strace and returns what it did.
 pub fn trace(stage: &Stage, line: &str, input: &str) -> (Trace, Ran) {
     let file = stage.beside("trace");
-    let ran = stage.run_behind(&["strace", "-f", "-b", "execve", "-o", file.to_str().unwrap()], line, input);
+    let ran =
+        stage.run_behind(&["strace", "-f", "-y", "-b", "execve", "-o", file.to_str().unwrap()], line, input);
     let mut counts: BTreeMap<(String, String), usize> = BTreeMap::new();
     let mut calls = Vec::new();
     for (process, text) in lines(&fs::read_to_string(file).unwrap()) {
