@@ -186,7 +186,7 @@ impl Look<'_> {
             Ok(ticket) if queue::agrees(&entry.name, &ticket) => return Ok(true),
             Ok(_) => self.bad(&entry.path, "its name and its content disagree")?,
             // Moved on between the listing and the look.
-            Err(_) if !entry.path.exists() => {}
+            Err(_) if !durable::present(&entry.path)? => {}
             Err(error) if error.kind == Kind::Again => return Err(error),
             Err(error) => self.bad(&entry.path, &error.to_string())?,
         }
