@@ -23,6 +23,10 @@ test:                   ## all tests
 	packaging/needs test
 	$(CARGO) test --locked
 
+torture:                ## what takes minutes: killed and refused at every system call, raced by many processes
+	packaging/needs torture
+	$(CARGO) test --release --locked --test torture -- --include-ignored --nocapture --test-threads=1
+
 bench:                  ## what a durable enqueue costs over what the disk costs
 	$(CARGO) bench --locked --bench floor
 
@@ -69,4 +73,4 @@ clean:                  ## what was compiled, and the demo
 help:                   ## this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' Makefile | expand -t 18
 
-.PHONY: build demo test bench lint install install-master install-builder install-config clean help
+.PHONY: build demo test torture bench lint install install-master install-builder install-config clean help

@@ -451,7 +451,11 @@ fn equal(one: impl Read, other: &mut impl Read, path: &Path) -> Result<bool> {
     }
 }
 
-fn present(path: &Path) -> Result<bool> {
+/// Tells whether something has the name `path`. A disk that cannot say so has not said no.
+///
+/// # Errors
+/// It cannot be told.
+pub fn present(path: &Path) -> Result<bool> {
     match fs::symlink_metadata(path) {
         Ok(_) => Ok(true),
         Err(source) if source.kind() == io::ErrorKind::NotFound => Ok(false),

@@ -93,6 +93,7 @@ fn kind_of(source: &io::Error) -> Kind {
     let again = [
         Errno::NOSPC,
         Errno::DQUOT,
+        Errno::FBIG,
         Errno::IO,
         Errno::ROFS,
         Errno::MFILE,

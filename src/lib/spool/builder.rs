@@ -86,9 +86,9 @@ pub fn touch(spool: &Spool, name: &Builder) -> Result<()> {
     durable::touch(&file(spool, name), SystemTime::now()).map(drop)
 }
 
-/// Tells whether a person has paused this builder.
+/// Tells whether a person has paused this builder; when that cannot be told, it gets nothing either.
 pub fn is_paused(spool: &Spool, name: &Builder) -> bool {
-    pause_file(spool, name).exists()
+    durable::present(&pause_file(spool, name)).unwrap_or(true)
 }
 
 /// Pauses a builder: it is given nothing more.
@@ -135,7 +135,7 @@ pub fn forget(spool: &Spool, name: &Builder) -> Result<()> {
 pub fn release(spool: &Spool, name: &Builder, clock: &Clock) -> Result<usize> {
     known(spool, name)?;
     let directory = spool.run_dir(name);
-    if !directory.exists() {
+    if !durable::present(&directory)? {
         return Ok(0);
     }
     let _queue = spool.lock_queue(lock::PATIENCE)?;
@@ -154,7 +154,11 @@ pub fn release(spool: &Spool, name: &Builder, clock: &Clock) -> Result<usize> {
 }
 
 fn known(spool: &Spool, name: &Builder) -> Result<()> {
-    if file(spool, name).exists() { Ok(()) } else { Err(Error::no(format!("there is no builder {name}"))) }
+    if durable::present(&file(spool, name))? {
+        Ok(())
+    } else {
+        Err(Error::no(format!("there is no builder {name}")))
+    }
 }
 
 /// Returns the builders by name.

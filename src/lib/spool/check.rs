@@ -12,7 +12,7 @@ use super::place::{DIRECTORIES, TOLERATED, make};
 use super::{Entry, Report, Spool, Stand, TicketName, list, queue, report, shelf};
 use crate::base::durable::{self, Shift};
 use crate::base::error::Kind;
-use crate::base::{Clock, Result, lock, output};
+use crate::base::{Clock, Error, Result, lock, output};
 use crate::names::{Arch, Builder, Id, Name, Package, State, Tree};
 
 /// How long a file may lie in `tmp` before whoever made it is dead for certain.
@@ -54,14 +54,17 @@ pub fn quarantine(spool: &Spool, path: &Path, why: &str) -> Result<()> {
     while target.symlink_metadata().is_ok() {
         target = spool.at("bad").join(format!("{name}.{}", crate::base::random::word(4)));
     }
-    if durable::shift(path, &target)? == Shift::Moved {
-        let mut why_file = target.into_os_string();
-        why_file.push(".why");
-        let from = path.strip_prefix(spool.root()).unwrap_or(path).display();
-        let text = format!("{}\nwas {}\n", output::inert(why), output::inert(&from.to_string()));
-        durable::put(&spool.tmp(), Path::new(&why_file), text.as_bytes())?;
+    let mut why_file = target.clone().into_os_string();
+    why_file.push(".why");
+    let why_file = PathBuf::from(why_file);
+    let from = path.strip_prefix(spool.root()).unwrap_or(path).display();
+    let text = format!("{}\nwas {}\n", output::inert(why), output::inert(&from.to_string()));
+    // Reason before file: whoever dies in between leaves no file that nobody says anything about.
+    durable::put(&spool.tmp(), &why_file, text.as_bytes())?;
+    match durable::shift(path, &target)? {
+        Shift::Moved => Ok(()),
+        Shift::Gone => durable::remove(&why_file),
     }
-    Ok(())
 }
 
 /// Looks at every invariant; with `repair` mends what has one right answer and quarantines the rest.
@@ -180,7 +183,7 @@ impl Checkup<'_> {
     fn whole(&mut self) -> Result<()> {
         for name in DIRECTORIES {
             let (path, root) = (self.spool.at(name), self.spool.root());
-            if !path.is_dir() {
+            if !is_dir(&path)? {
                 self.found(&path, "the directory is missing", || {
                     make(root, name).map(|()| "made".to_owned())
                 })?;
@@ -214,7 +217,7 @@ impl Checkup<'_> {
         let directory = self.spool.at(place);
         for name in list::names(&directory)? {
             let path = directory.join(&name);
-            if name.parse::<T>().is_err() || !path.is_dir() {
+            if name.parse::<T>().is_err() || !is_dir(&path)? {
                 self.bad(&path, "lies where no program looks")?;
             }
         }
@@ -233,7 +236,7 @@ impl Checkup<'_> {
                 if !here.insert(entry.name.id) {
                     census.twice.insert(entry.name.id);
                 }
-                self.ended(&entry);
+                self.ended(&entry)?;
                 census.count(index.as_ref(), entry);
             }
         }
@@ -243,7 +246,7 @@ impl Checkup<'_> {
     fn entry(&mut self, directory: &Path, place: &Place, text: &str) -> Result<Option<Entry>> {
         let path = directory.join(text);
         match text.parse::<TicketName>() {
-            Err(_) if place.is_chunk(text) && path.is_dir() => {}
+            Err(_) if place.is_chunk(text) && is_dir(&path)? => {}
             Err(error) => self.bad(&path, &error.to_string())?,
             Ok(name) if !place.fits(&name) => self.bad(&path, "lies in the wrong directory")?,
             Ok(name) => {
@@ -271,7 +274,7 @@ impl Checkup<'_> {
             Ok(ticket) if queue::agrees(&entry.name, &ticket) => return Ok(true),
             Ok(_) => self.bad(&entry.path, "its name and its content disagree")?,
             // Moved on between the listing and the look.
-            Err(_) if !entry.path.exists() => {}
+            Err(_) if !durable::present(&entry.path)? => {}
             Err(error) if error.kind == Kind::Again => return Err(error),
             Err(error) => self.bad(&entry.path, &error.to_string())?,
         }
@@ -332,14 +335,17 @@ impl Checkup<'_> {
     }
 
     /// Final: an ended ticket has the report that ended it.
-    fn ended(&mut self, entry: &Entry) {
-        let Stand::Done(outcome) = entry.name.stand else { return };
+    fn ended(&mut self, entry: &Entry) -> Result<()> {
+        let Stand::Done(outcome) = entry.name.stand else { return Ok(()) };
         let path = self.spool.report(&entry.name.id, entry.name.epoch, outcome);
-        if let Err(error) = Report::read(&path) {
-            let path = entry.path.strip_prefix(self.spool.root()).unwrap_or(&entry.path);
-            let path = path.to_string_lossy().into_owned();
-            self.problems.push(Problem { path, text: format!("has no report: {error}"), repaired: None });
+        let Err(error) = Report::read(&path) else { return Ok(()) };
+        if error.kind == Kind::Again {
+            return Err(error);
         }
+        let path = entry.path.strip_prefix(self.spool.root()).unwrap_or(&entry.path);
+        let path = path.to_string_lossy().into_owned();
+        self.problems.push(Problem { path, text: format!("has no report: {error}"), repaired: None });
+        Ok(())
     }
 
     /// Whoever looks for a waiting ticket by the name of its package finds it.
@@ -445,6 +451,15 @@ fn places(spool: &Spool) -> Result<Vec<(PathBuf, Place)>> {
 /// A failing system call.
 pub fn sweep(spool: &Spool) -> Result<()> {
     stale(spool)?.iter().try_for_each(|(path, _)| remove(path))
+}
+
+/// A disk that cannot say what lies there has not said that it is no directory: thousands of tickets may lie in it.
+fn is_dir(path: &Path) -> Result<bool> {
+    match fs::metadata(path).map_err(|source| Error::io("look at", path, source)) {
+        Ok(meta) => Ok(meta.is_dir()),
+        Err(error) if error.kind == Kind::Again => Err(error),
+        Err(_) => Ok(false),
+    }
 }
 
 fn remove(path: &Path) -> Result<()> {

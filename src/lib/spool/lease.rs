@@ -57,7 +57,7 @@ pub fn beat(spool: &Spool, claim: &Claim, log: Option<&Path>, limit: &LimitSecti
 /// a claim between our look and our touch.
 fn hear(spool: &Spool, claim: &Claim) -> Result<Option<Entry>> {
     let directory = spool.run_dir(&claim.builder);
-    if !directory.exists() {
+    if !durable::present(&directory)? {
         return Ok(None);
     }
     let _lock = lock::shared_dir(&directory, lock::PATIENCE)?;

@@ -150,9 +150,9 @@ impl Spool {
         self.at("owed").join(format!("{id}.{epoch}.{outcome}"))
     }
 
-    /// Returns whether a person has paused all claims.
+    /// Returns whether a person has paused all claims; when that cannot be told, nobody gets any either.
     pub fn is_paused(&self) -> bool {
-        self.at("pause").exists()
+        durable::present(&self.at("pause")).unwrap_or(true)
     }
 
     /// Tells who owns the spool: (user, group).

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::product::{Product, base_name, measure};
 use super::{Claim, Entry, Spool, Stamp, Stand, TicketName, builder, list, queue, record, waiting};
 use crate::base::durable::{self, Put, Shift};
+use crate::base::error::Kind;
 use crate::base::{Clock, Error, Result, lock};
 use crate::config::TroubleSection;
 use crate::names::{Arch, Builder, Id, Item, Name, Outcome, Release, Revision, State, Tree, Version};
@@ -215,12 +216,26 @@ pub(super) fn destination(
     name.standing(Stand::Waiting(Some(Stamp::new(until))))
 }
 
+/// How often a ticket that moves on while it is looked at is looked for again; each time somebody got further with
+/// it, so it is hardly ever more than once.
+const LOOKS: usize = 8;
+
 /// The report that did not find its claim: accepted if it is a repeat, else kept in `late/` and refused.
 fn settle(spool: &Spool, claim: &Claim, ending: &Ending, clock: &Clock) -> Result<()> {
-    let found = list::find(spool, &claim.id)?;
-    let Some(entry) = found else {
-        return Err(Error::no(format!("refused: there is no ticket {}", claim.id)));
-    };
+    let mut looks = 1;
+    loop {
+        let Some(entry) = list::find(spool, &claim.id)? else {
+            return Err(Error::no(format!("refused: there is no ticket {}", claim.id)));
+        };
+        match settle_with(spool, &entry, claim, ending, clock) {
+            // Claimed, taken back or ended between the look and the reading.
+            Err(error) if error.kind != Kind::No && looks < LOOKS && !entry.path.exists() => looks += 1,
+            other => return other,
+        }
+    }
+}
+
+fn settle_with(spool: &Spool, entry: &Entry, claim: &Claim, ending: &Ending, clock: &Clock) -> Result<()> {
     let same_epoch = entry.name.epoch == claim.epoch;
     let accepted_before = match &entry.name.stand {
         Stand::Done(outcome) if *outcome != Outcome::Superseded => same_epoch && *outcome == ending.outcome,
@@ -235,8 +250,8 @@ fn settle(spool: &Spool, claim: &Claim, ending: &Ending, clock: &Clock) -> Resul
         durable::confirm(&entry.path)?;
         return Ok(());
     }
-    keep_late(spool, &entry, claim, ending, clock)?;
-    Err(Error::no(format!("refused: {}", why_refused(spool, &entry))))
+    keep_late(spool, entry, claim, ending, clock)?;
+    Err(Error::no(format!("refused: {}", why_refused(spool, entry))))
 }
 
 /// A lost lease is filed as trouble too, but not by the builder.
@@ -376,7 +391,12 @@ pub fn held(spool: &Spool) -> Result<Vec<(Id, u32)>> {
 /// A directory that cannot be read.
 pub fn ended(spool: &Spool, id: &Id, epoch: u32) -> Result<Option<Entry>> {
     for outcome in Outcome::ALL {
-        let Ok(report) = Report::read(&spool.report(id, epoch, *outcome)) else { continue };
+        let report = match Report::read(&spool.report(id, epoch, *outcome)) {
+            Ok(report) => report,
+            // Not to be read now is not the same as not there: a mail or a package would be forgotten for it.
+            Err(error) if error.kind == Kind::Again => return Err(error),
+            Err(_) => continue,
+        };
         let entries = list::done_of(spool, &report.tree, &report.name)?;
         let fits = |entry: &Entry| {
             entry.name.id == *id && entry.name.epoch == epoch && entry.name.stand == Stand::Done(*outcome)
