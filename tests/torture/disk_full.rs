@@ -167,7 +167,8 @@ fn full(room: &Room) {
         left += 1;
         assert!(left < 200, "never done: {:?}", farm.asked);
     }
-    // What there was no room to publish is held, with the reason, until the next round.
+    // What there was no room to publish is held, with the reason, until the next round that has room.
+    (room.leave)(&disk, left + 20);
     farm.ok("syncpkgd --once");
     farm.is_sound();
     say(&format!("disk full: {}: {refused} times refused, all done with room for {left}", room.of));

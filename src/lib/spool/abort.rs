@@ -113,7 +113,7 @@ pub fn abort(spool: &Spool, text: &str, by: &str, reason: &str, clock: &Clock) -
 fn end(spool: &Spool, entry: &Entry, by: &str, reason: &str, clock: &Clock) -> Result<Option<Entry>> {
     let ticket = match entry.ticket() {
         Ok(ticket) => ticket,
-        Err(_) if !entry.path.exists() => return Ok(None),
+        Err(_) if !durable::present(&entry.path)? => return Ok(None),
         Err(error) => return Err(error),
     };
     let started = match &entry.name.stand {

@@ -327,7 +327,7 @@ fn read_or_quarantine(spool: &Spool, entry: &Entry) -> Result<Option<Ticket>> {
         Ok(_) => {
             super::check::quarantine(spool, &entry.path, "its name and its content disagree").map(|()| None)
         }
-        Err(_) if !entry.path.exists() => Ok(None),
+        Err(_) if !durable::present(&entry.path)? => Ok(None),
         Err(error) if error.kind == Kind::Again => Err(error),
         Err(error) => super::check::quarantine(spool, &entry.path, &error.to_string()).map(|()| None),
     }

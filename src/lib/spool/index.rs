@@ -68,7 +68,7 @@ impl Index {
     pub fn add(&self, file: &Path, package: &Package) -> Result<()> {
         match durable::link(file, &self.file(package)) {
             // It was moved on meanwhile, by somebody who needs no lock for that.
-            Err(_) if !file.exists() => Ok(()),
+            Err(_) if !durable::present(file)? => Ok(()),
             other => other,
         }
     }
@@ -78,7 +78,7 @@ impl Index {
         let file = self.file(package);
         match Ticket::read(&file) {
             Ok(ticket) => Ok(Some(ticket)),
-            Err(_) if file.symlink_metadata().is_err() => Ok(None),
+            Err(_) if !durable::present(&file)? => Ok(None),
             Err(error) => Err(error),
         }
     }
@@ -110,7 +110,7 @@ impl Index {
             }
             for arch in list::directories::<Arch>(&self.root.join(&known))? {
                 let package = Package { tree: known.clone(), name: name.clone(), arch };
-                if self.file(&package).symlink_metadata().is_ok() {
+                if durable::present(&self.file(&package))? {
                     packages.push(package);
                 }
             }

@@ -1,9 +1,11 @@
 //! Looking up the unfinished tickets of a package by its name, at a cost that does not grow with the queue.
 
+use std::path::PathBuf;
+
 use super::index::Index;
 use super::shelf::{InOrder, Shelves};
 use super::{Entry, Spool, Stand, Ticket, TicketName, list, report};
-use crate::base::Result;
+use crate::base::{Result, durable};
 use crate::names::{Arch, Id, Name, Package, Priority, State, Tree};
 
 /// How many epochs a waiting ticket is expected to have at the most; one that has more is searched for.
@@ -92,15 +94,19 @@ impl<'a> Look<'a> {
                 return self.search(package);
             }
         }
-        found.extend(held.into_iter().filter(|entry| self.is_unfinished(entry)));
+        for entry in held {
+            if self.is_unfinished(&entry)? {
+                found.push(entry);
+            }
+        }
         Ok(found)
     }
 
-    fn is_unfinished(&self, entry: &Entry) -> bool {
+    fn is_unfinished(&self, entry: &Entry) -> Result<bool> {
         match entry.state() {
-            State::Waiting | State::Building => true,
-            State::Built => self.spool.hold(&entry.name.id, entry.name.epoch).is_dir(),
-            State::Failed | State::Trouble | State::Aborted | State::Superseded => false,
+            State::Waiting | State::Building => Ok(true),
+            State::Built => durable::present(&self.spool.hold(&entry.name.id, entry.name.epoch)),
+            State::Failed | State::Trouble | State::Aborted | State::Superseded => Ok(false),
         }
     }
 
@@ -132,9 +138,7 @@ impl<'a> Look<'a> {
         };
         let mut directories = self.shelves.likely(&name.item.arch, name.priority, &name.id)?;
         directories.extend(asked.depends.iter().map(|needed| self.spool.parking(&asked.tree, needed)));
-        let path = directories.into_iter().map(|directory| directory.join(name.to_string()));
-        let there = path.into_iter().find(|path| path.symlink_metadata().is_ok());
-        Ok(there.map(|path| Entry { name, builder: None, path }))
+        first(name, directories.into_iter())
     }
 
     /// A ticket that came back, rests, or was made more urgent still lies near where it was put.
@@ -149,12 +153,9 @@ impl<'a> Look<'a> {
                     epoch,
                     stand: Stand::Waiting(None),
                 };
-                let parked = asked
-                    .depends
-                    .iter()
-                    .map(|needed| self.spool.parking(&asked.tree, needed).join(name.to_string()));
-                if let Some(path) = parked.into_iter().find(|path| path.symlink_metadata().is_ok()) {
-                    return Ok(Some(Entry { name, builder: None, path }));
+                let parked = asked.depends.iter().map(|needed| self.spool.parking(&asked.tree, needed));
+                if let Some(entry) = first(name.clone(), parked)? {
+                    return Ok(Some(entry));
                 }
                 if epoch > 0 {
                     continue;
@@ -211,4 +212,15 @@ impl<'a> Look<'a> {
         }
         Ok(self.building()?.iter().find(|entry| entry.name.id == *id).cloned())
     }
+}
+
+/// Returns the ticket of this name in the first of the directories that has it.
+fn first(name: TicketName, directories: impl Iterator<Item = PathBuf>) -> Result<Option<Entry>> {
+    let text = name.to_string();
+    for path in directories.map(|directory| directory.join(&text)) {
+        if durable::present(&path)? {
+            return Ok(Some(Entry { name, builder: None, path }));
+        }
+    }
+    Ok(None)
 }

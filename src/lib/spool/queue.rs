@@ -10,6 +10,7 @@ use super::report::{blank, file};
 use super::waiting::{Needy, Queue};
 use super::{Entry, Report, Spool, Stand, Ticket, TicketName, list, shelf, waiting};
 use crate::base::durable::{self, Shift};
+use crate::base::error::Kind;
 use crate::base::lock::Lock;
 use crate::base::{Clock, Error, Result};
 use crate::names::{Arch, Id, Item, Name, Outcome, Package, Priority, Revision, State, Tree, Word};
@@ -375,21 +376,26 @@ fn drafts(spool: &Spool, count: usize) -> PathBuf {
     }
 }
 
+/// How often a ticket that moves on is followed.
+const LOOKS: usize = 8;
+
 /// A ticket that moved on since it was listed is followed, lest it pass for one of another revision.
 fn with_revision(spool: &Spool, mut entry: Entry, ask: &Ask) -> Result<Known> {
     if entry.name.item != ask.item || !ask.exact {
         return Ok(Known { entry, revision: None });
     }
-    loop {
+    for _ in 0..LOOKS {
         match entry.ticket() {
-            Err(_) if !entry.path.exists() => {}
+            Err(_) if !durable::present(&entry.path)? => {}
+            Err(error) if error.kind == Kind::Again => return Err(error),
             read => return Ok(Known { entry, revision: read.ok().map(|ticket| ticket.revision) }),
         }
         match list::find(spool, &entry.name.id)? {
             Some(moved) => entry = moved,
-            None => return Ok(Known { entry, revision: None }),
+            None => break,
         }
     }
+    Ok(Known { entry, revision: None })
 }
 
 fn ticket(ask: &Ask, id: Id, clock: &Clock) -> Ticket {
@@ -459,7 +465,7 @@ pub(super) fn come_back(spool: &Spool, from: &Path, name: &TicketName, clock: &C
 /// The ticket may have been put by somebody who died before the fsync; one that has moved on is durable.
 fn confirm(entry: &Entry) -> Result<()> {
     match durable::confirm(&entry.path) {
-        Err(_) if !entry.path.exists() => Ok(()),
+        Err(_) if !durable::present(&entry.path)? => Ok(()),
         other => other,
     }
 }

@@ -131,7 +131,7 @@ pub fn end(
     let Some(entry) = standing(spool, claim)? else { return settle(spool, claim, ending, clock) };
     let report = match draft(&entry, claim, ending, clock) {
         // Aborted or taken back between the look and the reading.
-        Err(_) if !entry.path.exists() => return settle(spool, claim, ending, clock),
+        Err(_) if !durable::present(&entry.path)? => return settle(spool, claim, ending, clock),
         other => other?,
     };
     if let Some(log) = &ending.log {
@@ -283,7 +283,7 @@ fn keep_late(spool: &Spool, entry: &Entry, claim: &Claim, ending: &Ending, clock
     let stem = format!("{}.{}.{}", claim.id, claim.epoch, ending.outcome);
     let report = draft(entry, claim, ending, clock)?;
     let path = spool.at("late").join(format!("{stem}.toml"));
-    if !path.exists() {
+    if !durable::present(&path)? {
         durable::put(&spool.tmp(), &path, record::text(&report)?.as_bytes())?;
     }
     match &ending.log {

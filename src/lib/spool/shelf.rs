@@ -311,9 +311,9 @@ mod tests {
             .new_dir(&"x86_64".parse().unwrap())
             .join("2".to_owned() + &path.file_name().unwrap().to_str().unwrap()[1..]);
         fs::rename(&path, &moved).unwrap();
-        assert_eq!(by_name("p399"), [moved.clone()]);
+        assert_eq!(by_name("p399"), std::slice::from_ref(&moved));
         fs::remove_dir_all(&cache).unwrap();
-        assert_eq!(by_name("p399"), [moved.clone()]);
+        assert_eq!(by_name("p399"), std::slice::from_ref(&moved));
         let answers =
             queue::enqueue(&spool, &[ask("p399", Priority::Push)], &Clock::system(), Duration::ZERO).unwrap();
         assert!(matches!(answers.as_slice(), [queue::Answer::There(_)]), "{answers:?}");

@@ -180,7 +180,7 @@ impl<'a> Queue<'a> {
         let Some(waiting) = standings.iter().find(|standing| standing.state == State::Waiting) else {
             return Ok(false);
         };
-        if !self.is_awaited(&name.tree, &name.item.name) {
+        if !self.is_awaited(&name.tree, &name.item.name)? {
             return Ok(false);
         }
         let start = Package { tree: name.tree.clone(), name: needed.clone(), arch: waiting.arch.clone() };
@@ -190,8 +190,9 @@ impl<'a> Queue<'a> {
     }
 
     /// Tells whether something is, or is to be, parked for this package.
-    fn is_awaited(&self, tree: &Tree, name: &Name) -> bool {
-        self.awaited.contains(&(tree.clone(), name.clone())) || self.spool.parking(tree, name).is_dir()
+    fn is_awaited(&self, tree: &Tree, name: &Name) -> Result<bool> {
+        let planned = self.awaited.contains(&(tree.clone(), name.clone()));
+        Ok(planned || durable::present(&self.spool.parking(tree, name))?)
     }
 
     /// Follows what a waiting ticket is parked for, to the first that is not parked, to `end`, or to one that was met
@@ -218,7 +219,7 @@ impl<'a> Queue<'a> {
     pub(super) fn plan_to_park(&mut self, name: &TicketName, needed: &Name) -> Result<Option<Package>> {
         self.set_planned(&name.package(), Some(needed.clone()));
         self.awaited.insert((name.tree.clone(), needed.clone()));
-        if !self.is_awaited(&name.tree, &name.item.name) {
+        if !self.is_awaited(&name.tree, &name.item.name)? {
             return Ok(None);
         }
         let Some(oldest) = self.circle(&name.package())? else { return Ok(None) };
@@ -390,12 +391,12 @@ pub(super) fn settle_locked(spool: &Spool, ended: &Entry) -> Result<()> {
     let package = ended.name.package();
     if let Some(index) = super::index::Index::open(spool)
         && index.is_last(&package, &ended.path)
-        && !spool.hold(&ended.name.id, ended.name.epoch).is_dir()
+        && !durable::present(&spool.hold(&ended.name.id, ended.name.epoch))?
         && !list::building(spool)?.iter().any(|entry| entry.name.package() == package)
     {
         index.remove(&package);
     }
-    if spool.parking(&package.tree, &package.name).is_dir() {
+    if durable::present(&spool.parking(&package.tree, &package.name))? {
         Queue::locked(spool)?.wake(&package.tree, &package.name, STEP)?;
     }
     Ok(())
