@@ -169,6 +169,18 @@ fn a_builder_gets_last_what_it_had_trouble_with() {
     assert_eq!(farm.claim("b1").name, "gcc", "better than nothing");
 }
 
+#[test]
+fn a_rest_that_a_wrong_clock_gave_does_not_last_for_years() {
+    let farm = Farm::new();
+    farm.push("gcc", "");
+    let gcc = farm.claim("b1");
+    let years = 10 * 365 * 86_400;
+    farm.later(years).ok(&format!("syncpkg-report {} --outcome trouble", gcc.claim));
+    farm.no("syncpkg-claim --builder b2 --arch x86_64", 1, "nothing to claim");
+    farm.later(-years);
+    assert_eq!(farm.claim("b2").name, "gcc");
+}
+
 /// What is parked: `TREE/NAME PACKAGE`.
 fn parked(farm: &Farm) -> Vec<String> {
     let files = farm.files("park").into_iter();

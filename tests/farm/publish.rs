@@ -162,3 +162,26 @@ fn unbuilt_names_what_was_missed_and_why() {
     assert!(lines[0].ends_with(" days: never enqueued (Ann <ann@example.org>)"), "{out}");
     assert!(lines[1].contains("no builder for x86_64 has registered"), "{out}");
 }
+
+#[test]
+fn a_part_of_what_is_published_that_comes_into_the_hold_again_goes_again() {
+    let farm = Farm::new();
+    farm.commit(
+        "lib",
+        "pkgbase=lib\npkgname=(lib lib-devel)\npackage_lib() { :; }\npackage_lib-devel() { :; }",
+    );
+    farm.ok("syncpkg-enqueue lib");
+    let claimed = farm.claim("b1");
+    let files = ["lib", "lib-devel"].map(|name| farm.at(&format!("{name}-1-1-x86_64.pkg.tar.gz")));
+    files.iter().for_each(|file| fs::write(file, file.to_str().unwrap()).unwrap());
+    let [one, two] = files.each_ref().map(|file| file.display());
+    farm.ok(&format!("syncpkg-report {} --outcome built --file {one} --file {two}", claimed.claim));
+    let hold = farm.files("hold")[0].split('/').next().unwrap().to_owned();
+    farm.ok("syncpkgd --once");
+    assert!(farm.files("hold").is_empty());
+    fs::create_dir(farm.at("spool/hold").join(&hold)).unwrap();
+    fs::copy(&files[1], farm.at("spool/hold").join(&hold).join(files[1].file_name().unwrap())).unwrap();
+    farm.ok("syncpkgd --once");
+    assert!(farm.files("hold").is_empty());
+    farm.is_sound();
+}

@@ -7,7 +7,7 @@
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, Write};
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -245,16 +245,17 @@ pub fn replace(path: &Path, bytes: &[u8]) -> Result<bool> {
     done.map(|()| true)
 }
 
-/// Appends `bytes` to `path`, made when missing; not fsynced: for logs that grow while a build runs.
+/// Writes `bytes` at `offset` of `path`, made when missing; not fsynced: for logs that grow while a build runs. Not an
+/// append: the same bytes handed in twice at once are there once.
 ///
 /// # Errors
 /// Any failing system call.
-pub fn append(path: &Path, bytes: &[u8]) -> Result<()> {
+pub fn write_at(path: &Path, offset: u64, bytes: &[u8]) -> Result<()> {
     make_dir(parent(path))?;
-    let flags = OFlags::WRONLY | OFlags::APPEND | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let file = rustix::fs::open(path, flags, Mode::from_raw_mode(0o644))
         .map_err(|source| Error::io("open", path, source))?;
-    File::from(file).write_all(bytes).map_err(|source| Error::io("write", path, source))
+    File::from(file).write_all_at(bytes, offset).map_err(|source| Error::io("write", path, source))
 }
 
 /// Removes the file `path` and makes that durable; one that is gone already is fine.

@@ -114,6 +114,7 @@ pub fn keep_going(
 ) -> Result<()> {
     let places = ["drop", "hold", "owed"].map(|name| spool.at(name));
     while !stop() {
+        spool.restore()?;
         let mut watch = Watch::on(&places)?;
         let mut rest = REST;
         match go(config, spool, clock) {

@@ -124,7 +124,7 @@ pub fn forget(spool: &Spool, name: &Builder) -> Result<()> {
     durable::remove(&pause_file(spool, name))?;
     durable::remove(&file(spool, name))?;
     // Not an error if somebody claims under this name just now: then the directory is not empty and stays.
-    let _ = fs::remove_dir(spool.run_dir(name));
+    durable::prune(&spool.run_dir(name));
     Ok(())
 }
 
@@ -146,7 +146,7 @@ pub fn release(spool: &Spool, name: &Builder, clock: &Clock) -> Result<usize> {
         if queue::come_back(spool, &entry.path, &back, clock)? == durable::Shift::Moved {
             released += 1;
             if let Some(claim) = Claim::of(&entry) {
-                let _ = fs::remove_file(spool.live(&claim.id, claim.epoch));
+                durable::forget(&spool.live(&claim.id, claim.epoch));
             }
         }
     }

@@ -1,13 +1,13 @@
 //! Claiming: one rename from `new` to `run` decides who builds.
 
 use std::fmt;
-use std::fs;
 use std::str::FromStr;
 use std::time::{Duration, Instant, SystemTime};
 
 use serde::Serialize;
 
 use super::listed::Listed;
+use super::report::LONGEST_REST;
 use super::shelf::InOrder;
 use super::waiting::Queue;
 use super::{Entry, Hold, Spool, Stamp, Stand, Ticket, TicketName, builder, list, queue, waiting};
@@ -273,7 +273,7 @@ impl Search<'_> {
     fn is_rested(&mut self, entry: &Entry) -> bool {
         let Stand::Waiting(Some(until)) = entry.name.stand else { return true };
         match Duration::try_from(until.0.duration_since(self.clock.now())) {
-            Ok(left) if !left.is_zero() => {
+            Ok(left) if !left.is_zero() && left <= LONGEST_REST => {
                 self.rest = self.rest.min(left);
                 false
             }
@@ -353,6 +353,6 @@ fn hold(
     let entry = Entry { name, builder: Some(request.builder.clone()), path };
     let claim = Claim::of(&entry).ok_or_else(|| Error::wrong("a claimed ticket has no claim"))?;
     // A left-over live log of a claim that never was acknowledged would be appended to.
-    let _ = fs::remove_file(spool.live(&claim.id, claim.epoch));
+    durable::forget(&spool.live(&claim.id, claim.epoch));
     Ok(Some(Claimed { claim, entry, ticket }))
 }

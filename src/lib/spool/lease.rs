@@ -72,7 +72,7 @@ fn grow(live: &Path, log: &Path, limit: u64) -> Result<()> {
     let mut bytes = Vec::new();
     let room = limit.saturating_sub(have).min(LOG_STEP);
     source.take(room).read_to_end(&mut bytes).map_err(|error| Error::io("read", log, error))?;
-    if bytes.is_empty() { Ok(()) } else { durable::append(live, &bytes) }
+    if bytes.is_empty() { Ok(()) } else { durable::write_at(live, have, &bytes) }
 }
 
 /// What the reaper knew after its last round; a cache: without it everybody gets a whole lease again.
@@ -83,6 +83,9 @@ struct Table {
     /// By file name of the claim.
     claims: BTreeMap<String, Sighting>,
 }
+
+/// The largest table that is read, bytes: some 400,000 claims.
+const LARGEST_TABLE: u64 = 64 << 20;
 
 /// A claim's file time, and when the reaper first saw it so.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -125,7 +128,7 @@ pub fn reclaim(
     clock: &Clock,
 ) -> Result<Vec<Entry>> {
     let path = spool.at("cache").join("leases.toml");
-    let known = record::read(&path).unwrap_or_default();
+    let known = record::read_up_to(&path, LARGEST_TABLE).unwrap_or_default();
     let entries = list::building(spool)?;
     let there =
         entries.iter().filter_map(|entry| Some((entry.name.to_string(), mtime(&entry.path)?))).collect();

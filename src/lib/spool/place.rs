@@ -69,6 +69,19 @@ impl Spool {
         }
     }
 
+    /// Makes again the directories that somebody removed.
+    ///
+    /// # Errors
+    /// A failing system call.
+    pub fn restore(&self) -> Result<()> {
+        for name in DIRECTORIES {
+            if !durable::present(&self.at(name))? {
+                make(&self.root, name)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Returns the spool's directory.
     pub fn root(&self) -> &Path {
         &self.root

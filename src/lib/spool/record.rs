@@ -23,7 +23,15 @@ pub(super) fn text<T: Serialize>(record: &T) -> Result<String> {
 /// # Errors
 /// Not there, not a regular file, too large, not TOML of that shape; the text names file and line.
 pub(super) fn read<T: DeserializeOwned>(path: &Path) -> Result<T> {
-    let bytes = durable::read(path, LARGEST)?;
+    read_up_to(path, LARGEST)
+}
+
+/// Reads the record `path` as [`read`] does, of at most `largest` bytes.
+///
+/// # Errors
+/// As [`read`].
+pub(super) fn read_up_to<T: DeserializeOwned>(path: &Path, largest: u64) -> Result<T> {
+    let bytes = durable::read(path, largest)?;
     let fail = |why: String| Error::wrong(format!("cannot read {}: {why}", path.display()));
     let text = std::str::from_utf8(&bytes).map_err(|_| fail("it is not UTF-8".to_owned()))?;
     toml::from_str(text).map_err(|source| {

@@ -1,6 +1,7 @@
 //! Reporting: how a try ended, with its log and packages; one rename from `run` ends the ticket.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -148,8 +149,12 @@ pub fn end(
     if conclude(spool, &entry, &target, clock)? == Shift::Gone {
         return settle(spool, claim, ending, clock);
     }
-    let _ = std::fs::remove_file(spool.live(&claim.id, claim.epoch));
-    Ok(())
+    durable::forget(&spool.live(&claim.id, claim.epoch));
+    match (&entry.name.stand, ending.outcome) {
+        // Of a try that was given up long ago they may have been swept between the two steps: they are put again.
+        (Stand::Waiting(_), Outcome::Built) => keep_files(spool, claim, ending),
+        _other => Ok(()),
+    }
 }
 
 fn check(ending: &Ending) -> Result<()> {
@@ -198,6 +203,9 @@ fn conclude(spool: &Spool, entry: &Entry, target: &TicketName, clock: &Clock) ->
     }
 }
 
+/// The longest a ticket rests. One that would rest longer got its time from a clock that was wrong.
+pub(super) const LONGEST_REST: Duration = Duration::from_secs(24 * 3600);
+
 /// Returns the name the ticket gets: ended, or after trouble resting in the queue while it has claims left.
 pub(super) fn destination(
     spool: &Spool,
@@ -211,7 +219,8 @@ pub(super) fn destination(
     }
     let earlier = list::troubles(spool, &name.standing(Stand::Done(Outcome::Built))).len();
     let factor = 3_u32.saturating_pow(u32::try_from(earlier).unwrap_or(u32::MAX));
-    let rest = SignedDuration::try_from(trouble.rest.0.saturating_mul(factor)).unwrap_or(SignedDuration::MAX);
+    let rest = trouble.rest.0.saturating_mul(factor).min(LONGEST_REST);
+    let rest = SignedDuration::try_from(rest).unwrap_or(SignedDuration::ZERO);
     let until = clock.now().checked_add(rest).unwrap_or(Timestamp::MAX);
     name.standing(Stand::Waiting(Some(Stamp::new(until))))
 }

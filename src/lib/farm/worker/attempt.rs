@@ -81,7 +81,8 @@ impl Attempt<'_> {
     }
 
     fn note(&self, log: &Path, text: &str) -> Result<()> {
-        durable::append(log, format!("[syncpkg] {}\n", inert(text)).as_bytes())
+        let end = std::fs::metadata(log).map(|meta| meta.len()).unwrap_or(0);
+        durable::write_at(log, end, format!("[syncpkg] {}\n", inert(text)).as_bytes())
     }
 
     fn steps(&self, place: &Path, log: &Path) -> Step<()> {
