@@ -1,0 +1,297 @@
+//! No answer before its names are on the disk: the order of a program's renames, flushes and answers, as strace
+//! saw them. It holds on any file system, also on one that happens to keep what nobody flushed.
+
+use std::collections::{BTreeSet, HashMap};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::acts::{ALL, Act};
+use crate::stage::{Stage, say};
+use crate::traced;
+
+/// The acts that are followed; the others change only what can be derived again, or run programs that are not ours.
+const FOLLOWED: [&str; 14] = [
+    "init",
+    "enqueue",
+    "enqueue of a batch",
+    "claim",
+    "claim of several",
+    "report built",
+    "report failed",
+    "report trouble",
+    "late report",
+    "abort",
+    "abort of a building one",
+    "builder pauses",
+    "builder releases",
+    "builder resumes",
+];
+
+/// Those whose repeat rests on a ticket that it finds.
+const FINDING: [&str; 6] = ["enqueue", "claim", "report built", "report failed", "report trouble", "abort"];
+
+const CALLS: &str = "trace=renameat2,link,linkat,mkdir,mkdirat,unlink,unlinkat,fsync,fdatasync,syncfs,write,\
+                     pwrite64,copy_file_range,sendfile,exit_group";
+
+/// One call that succeeded: its name, and the paths in it, in their order.
+struct Step {
+    name: String,
+    paths: Vec<PathBuf>,
+    text: String,
+}
+
+/// What a power cut would take back at some moment.
+#[derive(Default)]
+struct Disk {
+    bytes: BTreeSet<PathBuf>,
+    names: BTreeSet<PathBuf>,
+    moved: BTreeSet<PathBuf>,
+    wrong: Vec<String>,
+}
+
+impl Disk {
+    fn see(&mut self, step: &Step) {
+        let Step { name, paths, text } = step;
+        match (name.as_str(), paths.as_slice()) {
+            ("fsync" | "fdatasync", [path, ..]) => self.flush(path),
+            ("syncfs", _) => self.flush_all(),
+            ("write", _) if text.starts_with("write(1<") => self.answer(text),
+            ("exit_group", _) => self.answer(text),
+            ("write" | "pwrite64", [path, ..]) | ("copy_file_range" | "sendfile", [.., path]) => {
+                self.bytes.extend(kept(path).then(|| path.clone()));
+            }
+            ("renameat2", [from, to]) => self.rename(from, to, text),
+            ("mkdir" | "mkdirat", [path]) => self.names.extend([parent(path)]),
+            ("unlink" | "unlinkat", [path]) if kept(path) && !is_draft(path) => {
+                self.names.extend([parent(path)]);
+            }
+            _other => {}
+        }
+    }
+
+    fn flush(&mut self, path: &Path) {
+        for set in [&mut self.bytes, &mut self.names, &mut self.moved] {
+            set.remove(path);
+        }
+    }
+
+    fn flush_all(&mut self) {
+        [&mut self.bytes, &mut self.names, &mut self.moved].into_iter().for_each(BTreeSet::clear);
+    }
+
+    fn rename(&mut self, from: &Path, to: &Path, text: &str) {
+        if !text.contains("RENAME_NOREPLACE") {
+            self.wrong.push(format!("would overwrite: {text}"));
+        }
+        if self.bytes.contains(from) {
+            self.wrong.push(format!("name before data: {text}"));
+        }
+        if !kept(to) {
+            return;
+        }
+        if !is_draft(from) {
+            self.moved.insert(to.to_owned());
+        }
+        if both_wait(from, to) {
+            return;
+        }
+        self.names.insert(parent(to));
+        self.names.extend((!is_draft(from)).then(|| parent(from)));
+    }
+
+    fn answer(&mut self, text: &str) {
+        let sets =
+            [("the names in", &self.names), ("the bytes of", &self.bytes), ("the move to", &self.moved)];
+        for (what, set) in sets {
+            for path in set.iter().filter(|path| !is_draft(path)) {
+                self.wrong.push(format!("answered before {what} {}: {text}", path.display()));
+            }
+        }
+    }
+}
+
+/// What lies in the spool and cannot be derived again.
+fn kept(path: &Path) -> bool {
+    place(path).is_some_and(|place| !["cache", "live", "lock"].contains(&place.as_str()))
+}
+
+fn place(path: &Path) -> Option<String> {
+    let mut parts = path.iter().skip_while(|part| *part != "spool").skip(1);
+    parts.next().map(|part| part.to_string_lossy().into_owned())
+}
+
+/// What nobody reads before it has another name.
+fn is_draft(path: &Path) -> bool {
+    let dotted = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
+    dotted || place(path).as_deref() == Some("tmp")
+}
+
+/// A waiting ticket may go back to where it waited before.
+fn both_wait(from: &Path, to: &Path) -> bool {
+    let waits = |path: &Path| matches!(place(path).as_deref(), Some("new" | "park"));
+    waits(from) && waits(to)
+}
+
+fn parent(path: &Path) -> PathBuf {
+    path.parent().unwrap().to_owned()
+}
+
+/// Runs a command line under strace; returns its steps in their order.
+fn follow(stage: &Stage, line: &str, input: &str) -> Vec<Step> {
+    let file = stage.beside("trace");
+    let words = ["strace", "-f", "-y", "-b", "execve", "-o", file.to_str().unwrap(), "-e", CALLS];
+    let ran = stage.run_behind(&words, line, input);
+    assert!(ran.in_time && matches!(ran.code(), Some(0 | 1)), "$ {line}\n{ran:#?}");
+    steps(&fs::read_to_string(file).unwrap())
+}
+
+/// A call that another process interrupts is written in two halves: it counts when it has ended.
+fn steps(text: &str) -> Vec<Step> {
+    let (mut begun, mut steps) = (HashMap::new(), Vec::new());
+    for (process, call) in text.lines().filter_map(|line| line.split_once(' ')) {
+        let call = call.trim_start();
+        if let Some(first) = call.strip_suffix(" <unfinished ...>") {
+            begun.insert(process, first.to_owned());
+        } else if let Some((_, rest)) = call.split_once(" resumed>") {
+            let first = begun.remove(process).unwrap_or_default();
+            steps.extend(step(&format!("{first}{rest}")));
+        } else {
+            steps.extend(step(call));
+        }
+    }
+    steps
+}
+
+fn step(text: &str) -> Option<Step> {
+    let (name, rest) = text.split_once('(')?;
+    let failed = text.contains(") = -1 ");
+    let by_descriptor = !["rename", "link", "mkdir", "unlink"].iter().any(|stem| name.starts_with(stem));
+    let paths = if by_descriptor { between(rest, '<', '>') } else { named(rest) };
+    (!failed).then(|| Step { name: name.to_owned(), paths, text: text.to_owned() })
+}
+
+/// The quoted paths of a call; a relative one begins at the directory before it.
+fn named(text: &str) -> Vec<PathBuf> {
+    let mut directory = PathBuf::new();
+    let mut paths = Vec::new();
+    for (number, part) in text.split('"').enumerate() {
+        if number % 2 == 1 {
+            paths.push(directory.join(part));
+        } else if let Some(path) = between(part, '<', '>').pop() {
+            directory = path;
+        }
+    }
+    paths
+}
+
+fn between(text: &str, open: char, close: char) -> Vec<PathBuf> {
+    let parts = text.split(open).skip(1).filter_map(|part| part.split_once(close));
+    parts.map(|(path, _)| PathBuf::from(path)).collect()
+}
+
+/// The renames to what is kept, but for those of tickets that wait before and after: (from, to).
+fn renames(steps: &[Step]) -> Vec<(PathBuf, PathBuf)> {
+    let all = steps.iter().filter(|step| step.name == "renameat2");
+    let pairs = all.map(|step| (step.paths[0].clone(), step.paths[1].clone()));
+    pairs.filter(|(from, to)| kept(to) && !both_wait(from, to)).collect()
+}
+
+/// Whether a name and its bytes were flushed before the answer, or before what is told.
+fn is_flushed(steps: &[Step], path: &Path) -> bool {
+    let flushed = |path: &Path| {
+        steps.iter().any(|step| step.name == "fsync" && step.paths.first().is_some_and(|p| p == path))
+    };
+    flushed(path) && flushed(&parent(path))
+}
+
+fn acts(names: &'static [&'static str]) -> impl Iterator<Item = Act> {
+    ALL.into_iter().filter(move |act| names.contains(&act.name))
+}
+
+#[test]
+fn no_answer_comes_before_its_names_are_on_the_disk() {
+    if !traced::ready("flushed") {
+        return;
+    }
+    let mut renamed = 0;
+    for act in acts(&FOLLOWED) {
+        let stage = Stage::new();
+        let line = (act.prepare)(&stage);
+        let steps = follow(&stage, &line, act.input);
+        let mut disk = Disk::default();
+        steps.iter().for_each(|step| disk.see(step));
+        assert!(disk.wrong.is_empty(), "{}:\n{}", act.name, disk.wrong.join("\n"));
+        renamed += renames(&steps).len();
+    }
+    say(&format!("flushed: {renamed} names in {} acts", FOLLOWED.len()));
+    assert!(renamed > 20, "only {renamed} names");
+}
+
+#[test]
+fn an_answer_that_rests_on_a_ticket_found_flushes_it_first() {
+    if !traced::ready("flushed again") {
+        return;
+    }
+    for act in acts(&FINDING) {
+        let stage = Stage::new();
+        let line = (act.prepare)(&stage);
+        let (_, ticket) = renames(&follow(&stage, &line, act.input)).pop().unwrap();
+        let again = follow(&stage, &line, act.input);
+        assert!(is_flushed(&again, &ticket), "{}: {} was found, not flushed", act.name, ticket.display());
+    }
+}
+
+#[test]
+fn what_an_interrupted_report_had_put_is_flushed_by_its_repeat() {
+    if !traced::ready("flushed after a kill") {
+        return;
+    }
+    for act in acts(&["report built"]) {
+        let stage = Stage::new();
+        let line = (act.prepare)(&stage);
+        stage.save();
+        let mut made = renames(&follow(&stage, &line, act.input));
+        stage.put_back();
+        let (trace, _) = traced::trace(&stage, &line, act.input);
+        let last = trace.changing().into_iter().filter(|call| call.name == "renameat2").max().unwrap();
+        stage.put_back();
+        traced::inject(&stage, &last, "signal=KILL", false, &line, act.input);
+        made.pop();
+        let again = follow(&stage, &line, act.input);
+        for (_, path) in made {
+            assert!(is_flushed(&again, &path), "{} was found, not flushed", path.display());
+        }
+    }
+}
+
+#[test]
+fn of_a_ticket_that_has_two_names_the_later_is_flushed_before_the_other_goes() {
+    if !traced::ready("flushed twice") {
+        return;
+    }
+    for act in acts(&["report built", "report failed"]) {
+        let stage = Stage::new();
+        let line = (act.prepare)(&stage);
+        let (from, to) = renames(&follow(&stage, &line, act.input)).pop().unwrap();
+        fs::hard_link(&to, &from).unwrap();
+        let again = follow(&stage, &line, act.input);
+        let gone = again.iter().position(|step| step.name.starts_with("unlink") && step.paths[0] == from);
+        let before = &again[..gone.unwrap()];
+        assert!(is_flushed(before, &to), "{}: {} went first", act.name, from.display());
+    }
+}
+
+#[test]
+fn the_index_knows_a_ticket_before_it_has_its_name() {
+    if !traced::ready("index first") {
+        return;
+    }
+    for act in acts(&["enqueue"]) {
+        let stage = Stage::new();
+        let line = (act.prepare)(&stage);
+        let steps = follow(&stage, &line, act.input);
+        let named = |step: &&Step| step.name == "renameat2" && kept(&step.paths[1]);
+        let before: Vec<&Step> = steps.iter().take_while(|step| !named(step)).collect();
+        assert!(before.iter().any(|step| step.name.starts_with("link") && !kept(&step.paths[1])));
+    }
+}
