@@ -94,9 +94,7 @@ enum Decision {
 
 /// The rules of product.md, "Life of a ticket". `known` is in the order waiting, building, ended (oldest first).
 fn decide(known: &[Known], ask: &Ask) -> Decision {
-    let same = |known: &&Known| {
-        known.entry.name.item == ask.item && (!ask.exact || known.revision.as_ref() == Some(&ask.revision))
-    };
+    let same = |known: &&Known| is_same(known, ask);
     let wanted = ask.priority;
     let waiting = || known.iter().filter(|known| known.entry.state() == State::Waiting);
     if let Some(found) = waiting().find(same) {
@@ -114,6 +112,10 @@ fn decide(known: &[Known], ask: &Ask) -> Decision {
     // What takes a waiting ticket's place takes its turn's urgency too.
     let inherited = waiting().map(|known| known.entry.name.priority).min();
     Decision::Make(inherited.map_or(wanted, |priority| priority.min(wanted)))
+}
+
+fn is_same(known: &Known, ask: &Ask) -> bool {
+    known.entry.name.item == ask.item && (!ask.exact || known.revision.as_ref() == Some(&ask.revision))
 }
 
 fn refusal(last: Option<&Known>, ask: &Ask) -> Option<String> {
@@ -230,9 +232,19 @@ impl<'a> Batch<'a> {
             Stand::Building(_) => true,
             Stand::Done(_) => false,
         });
+        let read = |entry| with_revision(self.spool, entry, ask);
+        let mut known = entries.into_iter().map(read).collect::<Result<Vec<Known>>>()?;
         let done = list::done_of(self.spool, &ask.tree, &ask.item.name)?;
-        entries.extend(done.into_iter().filter(|entry| entry.name.package() == *package));
-        entries.into_iter().map(|entry| with_revision(self.spool, entry, ask)).collect()
+        let done = done.into_iter().rev().filter(|entry| entry.name.package() == *package);
+        // Only the last that is the same decides; how long the history before it is costs nothing.
+        let (mut decided, mut ended) = (ask.force || ask.published, Vec::new());
+        for entry in done {
+            let one = if decided { Known { entry, revision: None } } else { read(entry)? };
+            decided |= is_same(&one, ask);
+            ended.push(one);
+        }
+        known.extend(ended.into_iter().rev());
+        Ok(known)
     }
 
     fn keep(&mut self, known: &[Known], id: &Id, priority: Option<Priority>) -> Result<Answer> {
