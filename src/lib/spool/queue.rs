@@ -337,12 +337,13 @@ impl<'a> Batch<'a> {
         self.supersede.iter().try_for_each(|(entry, by)| supersede(self.spool, entry, by, self.clock))
     }
 
-    /// What waits for something is parked.
+    /// What waits for something is parked; not what makes way at once, whose needs are not those of its successor.
     fn park(&mut self) -> Result<()> {
         let needed: HashSet<&Name> = self.made.iter().flat_map(|made| made.depends.iter()).collect();
-        let awaited = self.made.iter().filter(|made| needed.contains(&made.item.name));
+        let stays = |made: &Made| made.superseded.is_none();
+        let awaited = self.made.iter().filter(|made| stays(made) && needed.contains(&made.item.name));
         awaited.for_each(|made| self.queue.plan(&made.name()));
-        for made in self.made.iter_mut().filter(|made| !made.depends.is_empty()) {
+        for made in self.made.iter_mut().filter(|made| stays(made) && !made.depends.is_empty()) {
             let name = made.name();
             let needy = Needy { name: &name, depends: &made.depends, batch: made.batch.as_ref() };
             let Some(blocker) = self.queue.blocks(needy)? else { continue };
