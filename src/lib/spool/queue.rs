@@ -204,19 +204,26 @@ impl<'a> Batch<'a> {
         let id =
             self.ids.next().ok_or_else(|| Error::wrong("a batch got more requests than were announced"))?;
         let package = ask.package();
-        if let Some(made) = self.by_package.get(&package).and_then(|at| self.made.get(*at))
+        let before = self.by_package.get(&package).and_then(|at| self.made.get(*at));
+        if let Some(made) = before
             && made.item == ask.item
             && (!ask.exact || made.revision == ask.revision)
         {
             return Ok(Answer::There(made.name()));
         }
+        // What this batch asked for makes way as what waited did: its successor is newer, and no less urgent.
+        let before = before.map(|made| (made.id, made.priority));
         let known = self.known(ask, &package)?;
         // Newer means asked for later, also when the clock was set back or has not ticked.
-        let id = id.after(known.iter().map(|known| &known.entry.name.id).max());
+        let ids = known.iter().map(|known| &known.entry.name.id).chain(before.as_ref().map(|(id, _)| id));
+        let id = id.after(ids.max());
         match decide(&known, ask) {
             Decision::Refuse(why) => Ok(Answer::Refused(why)),
             Decision::Keep(id, priority) => self.keep(&known, &id, priority),
-            Decision::Make(priority) => self.make(&known, ask, package, id, priority),
+            Decision::Make(priority) => {
+                let priority = before.map_or(priority, |(_, before)| before.min(priority));
+                self.make(&known, ask, package, id, priority)
+            }
         }
     }
 
