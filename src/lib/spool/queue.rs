@@ -348,8 +348,12 @@ impl<'a> Batch<'a> {
     fn park(&mut self) -> Result<()> {
         let needed: HashSet<&Name> = self.made.iter().flat_map(|made| made.depends.iter()).collect();
         let stays = |made: &Made| made.superseded.is_none();
-        let awaited = self.made.iter().filter(|made| stays(made) && needed.contains(&made.item.name));
-        awaited.for_each(|made| self.queue.plan(&made.name()));
+        for made in self.made.iter().filter(|made| stays(made)) {
+            // What others wait for already may close a circle with them, in place of what it supersedes.
+            if needed.contains(&made.item.name) || self.queue.is_awaited(&made.tree, &made.item.name)? {
+                self.queue.plan(&made.name());
+            }
+        }
         for made in self.made.iter_mut().filter(|made| stays(made) && !made.depends.is_empty()) {
             let name = made.name();
             let needy = Needy { name: &name, depends: &made.depends, batch: made.batch.as_ref() };

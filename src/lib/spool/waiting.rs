@@ -190,7 +190,7 @@ impl<'a> Queue<'a> {
     }
 
     /// Tells whether something is, or is to be, parked for this package.
-    fn is_awaited(&self, tree: &Tree, name: &Name) -> Result<bool> {
+    pub(super) fn is_awaited(&self, tree: &Tree, name: &Name) -> Result<bool> {
         let planned = self.awaited.contains(&(tree.clone(), name.clone()));
         Ok(planned || durable::present(&self.spool.parking(tree, name))?)
     }
