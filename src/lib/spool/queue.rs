@@ -449,29 +449,31 @@ pub(super) fn supersede(spool: &Spool, entry: &Entry, by: &Id, clock: &Clock) ->
     durable::shift(&entry.path, &spool.done(&ended)).map(drop)
 }
 
-/// Brings a ticket back to wait: for a builder, or in vain if a later ticket of its package waits, for which it makes
-/// way. The queue's lock is held.
+/// Brings a ticket back to wait. Of what waits of its package now only the one asked for last stays: it may make way for a
+/// later one, or an earlier one that came back before for it. The queue's lock is held.
 ///
 /// # Errors
 /// A failing system call; the check finishes it then.
 pub(super) fn come_back(spool: &Spool, from: &Path, name: &TicketName, clock: &Clock) -> Result<Shift> {
     let mut look = Look::locked(spool)?;
     let package = name.package();
-    let later = look.unfinished(&package)?.into_iter().map(|entry| entry.name);
-    let later = later.filter(|other| other.state() == State::Waiting).map(|other| other.id).max();
+    let mut waiting = look.unfinished(&package)?;
+    waiting.retain(|entry| entry.state() == State::Waiting);
     let path = look.shelves().place(name)?;
-    let moved = durable::shift(from, &path)?;
-    match (later.filter(|later| *later > name.id), look.index()) {
-        (Some(later), _) => {
-            supersede(spool, &Entry { name: name.clone(), builder: None, path }, &later, clock)?
-        }
-        (None, Some(index)) if moved == Shift::Moved => {
-            index.add(&path, &package)?;
-            shelf::ring(spool, &name.item.arch)?;
-        }
-        (None, Some(_) | None) => {}
+    if durable::shift(from, &path)? == Shift::Gone {
+        return Ok(Shift::Gone);
     }
-    Ok(moved)
+    waiting.push(Entry { name: name.clone(), builder: None, path: path.clone() });
+    let newest = waiting.iter().map(|entry| entry.name.id).max().unwrap_or(name.id);
+    if newest == name.id
+        && let Some(index) = look.index()
+    {
+        index.add(&path, &package)?;
+        shelf::ring(spool, &name.item.arch)?;
+    }
+    let earlier = waiting.iter().filter(|entry| entry.name.id != newest);
+    earlier.map(|entry| supersede(spool, entry, &newest, clock)).collect::<Result<()>>()?;
+    Ok(Shift::Moved)
 }
 
 /// The ticket may have been put by somebody who died before the fsync; one that has moved on is durable.
