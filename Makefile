@@ -26,6 +26,7 @@ test:                   ## all tests
 torture:                ## what takes minutes: killed and refused at every system call, raced by many processes
 	packaging/needs torture
 	$(CARGO) test --release --locked --test torture -- --include-ignored --nocapture --test-threads=1
+	PROPTEST_CASES=20000 $(CARGO) test --release --locked --test model -- --nocapture
 
 bench:                  ## what a durable enqueue costs over what the disk costs
 	$(CARGO) bench --locked --bench floor

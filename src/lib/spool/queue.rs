@@ -206,19 +206,26 @@ impl<'a> Batch<'a> {
         let id =
             self.ids.next().ok_or_else(|| Error::wrong("a batch got more requests than were announced"))?;
         let package = ask.package();
-        if let Some(made) = self.by_package.get(&package).and_then(|at| self.made.get(*at))
+        let before = self.by_package.get(&package).and_then(|at| self.made.get(*at));
+        if let Some(made) = before
             && made.item == ask.item
             && (!ask.exact || made.revision == ask.revision)
         {
             return Ok(Answer::There(made.name()));
         }
+        // What this batch asked for makes way as what waited did: its successor is newer, and no less urgent.
+        let before = before.map(|made| (made.id, made.priority));
         let known = self.known(ask, &package)?;
         // Newer means asked for later, also when the clock was set back or has not ticked.
-        let id = id.after(known.iter().map(|known| &known.entry.name.id).max());
+        let ids = known.iter().map(|known| &known.entry.name.id).chain(before.as_ref().map(|(id, _)| id));
+        let id = id.after(ids.max());
         match decide(&known, ask) {
             Decision::Refuse(why) => Ok(Answer::Refused(why)),
             Decision::Keep(id, priority) => self.keep(&known, &id, priority),
-            Decision::Make(priority) => self.make(&known, ask, package, id, priority),
+            Decision::Make(priority) => {
+                let priority = before.map_or(priority, |(_, before)| before.min(priority));
+                self.make(&known, ask, package, id, priority)
+            }
         }
     }
 
@@ -349,12 +356,17 @@ impl<'a> Batch<'a> {
         self.supersede.iter().try_for_each(|(entry, by)| supersede(self.spool, entry, by, self.clock))
     }
 
-    /// What waits for something is parked.
+    /// What waits for something is parked; not what makes way at once, whose needs are not those of its successor.
     fn park(&mut self) -> Result<()> {
         let needed: HashSet<&Name> = self.made.iter().flat_map(|made| made.depends.iter()).collect();
-        let awaited = self.made.iter().filter(|made| needed.contains(&made.item.name));
-        awaited.for_each(|made| self.queue.plan(&made.name()));
-        for made in self.made.iter_mut().filter(|made| !made.depends.is_empty()) {
+        let stays = |made: &Made| made.superseded.is_none();
+        for made in self.made.iter().filter(|made| stays(made)) {
+            // What others wait for already may close a circle with them, in place of what it supersedes.
+            if needed.contains(&made.item.name) || self.queue.is_awaited(&made.tree, &made.item.name)? {
+                self.queue.plan(&made.name());
+            }
+        }
+        for made in self.made.iter_mut().filter(|made| stays(made) && !made.depends.is_empty()) {
             let name = made.name();
             let needy = Needy { name: &name, depends: &made.depends, batch: made.batch.as_ref() };
             let Some(blocker) = self.queue.blocks(needy)? else { continue };
@@ -449,29 +461,31 @@ pub(super) fn supersede(spool: &Spool, entry: &Entry, by: &Id, clock: &Clock) ->
     durable::shift(&entry.path, &spool.done(&ended)).map(drop)
 }
 
-/// Brings a ticket back to wait: for a builder, or in vain if a later ticket of its package waits, for which it makes
-/// way. The queue's lock is held.
+/// Brings a ticket back to wait. Of what waits of its package now only the one asked for last stays: it may make way for a
+/// later one, or an earlier one that came back before for it. The queue's lock is held.
 ///
 /// # Errors
 /// A failing system call; the check finishes it then.
 pub(super) fn come_back(spool: &Spool, from: &Path, name: &TicketName, clock: &Clock) -> Result<Shift> {
     let mut look = Look::locked(spool)?;
     let package = name.package();
-    let later = look.unfinished(&package)?.into_iter().map(|entry| entry.name);
-    let later = later.filter(|other| other.state() == State::Waiting).map(|other| other.id).max();
+    let mut waiting = look.unfinished(&package)?;
+    waiting.retain(|entry| entry.state() == State::Waiting);
     let path = look.shelves().place(name)?;
-    let moved = durable::shift(from, &path)?;
-    match (later.filter(|later| *later > name.id), look.index()) {
-        (Some(later), _) => {
-            supersede(spool, &Entry { name: name.clone(), builder: None, path }, &later, clock)?
-        }
-        (None, Some(index)) if moved == Shift::Moved => {
-            index.add(&path, &package)?;
-            shelf::ring(spool, &name.item.arch)?;
-        }
-        (None, Some(_) | None) => {}
+    if durable::shift(from, &path)? == Shift::Gone {
+        return Ok(Shift::Gone);
     }
-    Ok(moved)
+    waiting.push(Entry { name: name.clone(), builder: None, path: path.clone() });
+    let newest = waiting.iter().map(|entry| entry.name.id).max().unwrap_or(name.id);
+    if newest == name.id
+        && let Some(index) = look.index()
+    {
+        index.add(&path, &package)?;
+        shelf::ring(spool, &name.item.arch)?;
+    }
+    let earlier = waiting.iter().filter(|entry| entry.name.id != newest);
+    earlier.map(|entry| supersede(spool, entry, &newest, clock)).collect::<Result<()>>()?;
+    Ok(Shift::Moved)
 }
 
 /// The ticket may have been put by somebody who died before the fsync; one that has moved on is durable.
