@@ -422,7 +422,9 @@ impl<'a> Pair<'a> {
             let blocked = queue.blocker(&entry.name, &entry.ticket().unwrap()).unwrap().is_some();
             match self.model.turn(ticket) {
                 Turn::Oldest => {}
-                turn => same(&format!("{} is blocked", ticket.item), blocked, turn == Turn::Blocked)?,
+                turn @ (Turn::Free | Turn::Blocked) => {
+                    same(&format!("{} is blocked", ticket.item), blocked, turn == Turn::Blocked)?
+                }
             }
         }
         Ok(())
