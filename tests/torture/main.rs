@@ -14,6 +14,7 @@ mod crash;
 mod disk;
 mod disk_full;
 mod errors;
+mod flushed;
 mod found;
 mod kill;
 mod life;

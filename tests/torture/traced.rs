@@ -42,6 +42,11 @@ impl Trace {
         self.calls.iter().filter(|(_, text)| fits(text)).map(|(call, _)| call.clone()).collect()
     }
 
+    /// The calls of the program itself as strace writes them, in their order.
+    pub fn texts(&self) -> impl Iterator<Item = &str> {
+        self.calls.iter().skip(self.main).map(|(_, text)| text.as_str())
+    }
+
     /// The calls of the program itself whose line in the trace fits; the loader makes some before it begins.
     pub fn of_main(&self, fits: impl Fn(&str) -> bool) -> BTreeSet<Call> {
         let (loader, main) = self.calls.split_at(self.main);
