@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use super::decide::{Answer, Ask};
+use super::decide::{Decision, Known, decide, is_same};
 use super::look::Look;
 use super::report::{blank, file};
 use super::waiting::{Needy, Queue};
@@ -14,123 +16,6 @@ use crate::base::error::Kind;
 use crate::base::lock::Lock;
 use crate::base::{Clock, Error, Result};
 use crate::names::{Arch, Id, Item, Name, Outcome, Package, Priority, Revision, State, Tree, Word};
-
-/// A request to build one version of one package for one architecture.
-#[derive(Debug, Clone)]
-pub struct Ask {
-    /// The tree.
-    pub tree: Tree,
-    /// What to build.
-    pub item: Item,
-    /// At which revision.
-    pub revision: Revision,
-    /// The recipe file, relative to the tree.
-    pub path: String,
-    /// How urgent.
-    pub priority: Priority,
-    /// Who asks.
-    pub by: String,
-    /// Why.
-    pub reason: String,
-    /// Whom to tell.
-    pub maintainer: Option<String>,
-    /// What it belongs to.
-    pub batch: Option<Word>,
-    /// What the recipe makes.
-    pub packages: Vec<Name>,
-    /// What it needs of its tree.
-    pub depends: Arc<[Name]>,
-    /// A change of the recipe is asked for: another revision of the same version is something else. Otherwise
-    /// the version is asked for, at whatever revision.
-    pub exact: bool,
-    /// Although it failed, or is published.
-    pub force: bool,
-    /// An aborted version stays aborted (nobody in person asks).
-    pub spare_aborted: bool,
-    /// It is in the package directory already.
-    pub published: bool,
-}
-
-impl Ask {
-    fn package(&self) -> Package {
-        Package { tree: self.tree.clone(), name: self.item.name.clone(), arch: self.item.arch.clone() }
-    }
-}
-
-/// What became of a request.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Answer {
-    /// A new ticket.
-    Made(TicketName),
-    /// The ticket that is there already, waiting (perhaps more urgent now) or building.
-    There(TicketName),
-    /// No ticket; why.
-    Refused(String),
-}
-
-impl Answer {
-    /// Returns the ticket, if there is one.
-    pub fn ticket(&self) -> Option<&TicketName> {
-        match self {
-            Answer::Made(name) | Answer::There(name) => Some(name),
-            Answer::Refused(_) => None,
-        }
-    }
-}
-
-/// A ticket of the package that is asked for, as far as the decision needs it.
-#[derive(Debug, Clone)]
-struct Known {
-    entry: Entry,
-    revision: Option<Revision>,
-}
-
-#[derive(Debug, PartialEq, Eq)]
-enum Decision {
-    Make(Priority),
-    Keep(Id, Option<Priority>),
-    Refuse(String),
-}
-
-/// The rules of product.md, "Life of a ticket". `known` is in the order waiting, building, ended (oldest first).
-fn decide(known: &[Known], ask: &Ask) -> Decision {
-    let same = |known: &&Known| is_same(known, ask);
-    let wanted = ask.priority;
-    let waiting = || known.iter().filter(|known| known.entry.state() == State::Waiting);
-    if let Some(found) = waiting().find(same) {
-        let better = wanted < found.entry.name.priority;
-        return Decision::Keep(found.entry.name.id, better.then_some(wanted));
-    }
-    if let Some(found) = known.iter().filter(|known| known.entry.state() == State::Building).find(same) {
-        return Decision::Keep(found.entry.name.id, None);
-    }
-    if !ask.force
-        && let Some(why) = refusal(known.iter().rev().find(same), ask)
-    {
-        return Decision::Refuse(why);
-    }
-    // What takes a waiting ticket's place takes its turn's urgency too.
-    let inherited = waiting().map(|known| known.entry.name.priority).min();
-    Decision::Make(inherited.map_or(wanted, |priority| priority.min(wanted)))
-}
-
-fn is_same(known: &Known, ask: &Ask) -> bool {
-    known.entry.name.item == ask.item && (!ask.exact || known.revision.as_ref() == Some(&ask.revision))
-}
-
-fn refusal(last: Option<&Known>, ask: &Ask) -> Option<String> {
-    if ask.published {
-        return Some(format!("{} is published already: bump the release", ask.item));
-    }
-    let last = last?;
-    let (id, Stand::Done(outcome)) = (&last.entry.name.id, &last.entry.name.stand) else { return None };
-    match outcome {
-        Outcome::Built => Some(format!("{} is built already ({id}), not published yet", ask.item)),
-        Outcome::Failed => Some(format!("{} failed already ({id}): --force builds it again", ask.item)),
-        Outcome::Aborted if ask.spare_aborted => Some(format!("{} was aborted ({id})", ask.item)),
-        Outcome::Aborted | Outcome::Superseded | Outcome::Trouble => None,
-    }
-}
 
 /// Asks for builds, durably and as one batch: when it returns, every ticket of the answers is on the disk.
 ///
@@ -502,4 +387,24 @@ pub(super) fn agrees(name: &TicketName, ticket: &Ticket) -> bool {
 }
 
 #[cfg(test)]
-mod tests;
+mod tests {
+    use super::super::decide::tests::ask;
+    use super::*;
+
+    #[test]
+    fn a_ticket_that_is_claimed_just_now_is_no_other() {
+        let place = tempfile::tempdir().unwrap();
+        let spool = Spool::create(&place.path().join("spool")).unwrap();
+        enqueue(&spool, &[ask()], &Clock::system(), Duration::ZERO).unwrap();
+        let listed = list::waiting(&spool).unwrap().remove(0);
+        let request = super::super::claim::Request {
+            builder: "b1".parse().unwrap(),
+            instance: "x".parse().unwrap(),
+            archs: vec!["x86_64".parse().unwrap()],
+            count: 1,
+        };
+        super::super::claim::take(&spool, &request, &Clock::system()).unwrap();
+        let followed = with_revision(&spool, listed, &ask()).unwrap();
+        assert!(matches!(decide(&[followed], &ask()), Decision::Keep(_, None)));
+    }
+}
