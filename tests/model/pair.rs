@@ -120,7 +120,8 @@ impl<'a> Pair<'a> {
             Act::Builder { builder, order } => self.order(&builder_called(*builder), *order),
             Act::Pause => self.pause(),
             Act::Reclaim => self.reclaim(),
-            Act::LoseLeases => self.lose_leases(),
+            Act::LoseLeases { heard } => self.lose_leases(*heard),
+            Act::Unlucky { builder } => self.unlucky(*builder),
             Act::Later { seconds } => {
                 self.later(SignedDuration::from_secs(*seconds));
                 Ok(())
@@ -282,10 +283,22 @@ impl<'a> Pair<'a> {
         same("lost leases", lost, self.model.reclaim(self.now).into_iter().collect())
     }
 
-    fn lose_leases(&mut self) -> Check {
+    fn lose_leases(&mut self, heard: bool) -> Check {
         self.reclaim()?;
         self.later(LEASE);
+        if heard {
+            self.of_a_claim(0, Self::beat)?;
+        }
         self.reclaim()
+    }
+
+    fn unlucky(&mut self, builder: u8) -> Check {
+        for _ in 0..5 {
+            self.claim_anew(builder, &["x86_64"], 1)?;
+            self.of_a_claim(0, |pair, claim| pair.report(claim, Outcome::Trouble))?;
+            self.later(SignedDuration::from_hours(2));
+        }
+        Ok(())
     }
 
     // People.
