@@ -471,8 +471,8 @@ pub(super) fn come_back(spool: &Spool, from: &Path, name: &TicketName, clock: &C
         index.add(&path, &package)?;
         shelf::ring(spool, &name.item.arch)?;
     }
-    let earlier = waiting.iter().filter(|entry| entry.name.id != newest);
-    earlier.map(|entry| supersede(spool, entry, &newest, clock)).collect::<Result<()>>()?;
+    let mut earlier = waiting.iter().filter(|entry| entry.name.id != newest);
+    earlier.try_for_each(|entry| supersede(spool, entry, &newest, clock))?;
     Ok(Shift::Moved)
 }
 
