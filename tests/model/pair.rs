@@ -178,7 +178,10 @@ impl<'a> Pair<'a> {
     fn asked(&mut self, ask: &Ask, answer: &Answer) -> Check {
         let said = match answer {
             Answer::Made(made) => Verdict::Made(made.priority),
-            Answer::There(there) => Verdict::There(there.id, there.priority),
+            Answer::There(there) => match &self.model.tickets[&there.id] {
+                builds if builds.state == State::Building && builds.is_asked_for(ask) => Verdict::Builds,
+                _ => Verdict::There(there.id, there.priority),
+            },
             Answer::Refused(_) => Verdict::Refused,
         };
         let verdict = self.model.verdict(ask);
@@ -433,9 +436,9 @@ impl<'a> Pair<'a> {
         for entry in there.iter().filter(|entry| entry.state() == State::Waiting) {
             let ticket = &self.model.tickets[&entry.name.id];
             let blocked = queue.blocker(&entry.name, &entry.ticket().unwrap()).unwrap().is_some();
-            match self.model.turn(ticket) {
-                Turn::Oldest => {}
-                turn => same(&format!("{} is blocked", ticket.item), blocked, turn == Turn::Blocked)?,
+            let turn = self.model.turn(ticket);
+            if turn != Turn::Oldest {
+                same(&format!("{} is blocked", ticket.item), blocked, turn == Turn::Blocked)?;
             }
         }
         Ok(())
