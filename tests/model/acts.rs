@@ -7,18 +7,52 @@ use syncpkg::names::{Outcome, Priority};
 /// One thing that happens; numbers choose among what is there.
 #[derive(Debug, Clone)]
 pub enum Act {
-    Ask { items: Vec<Wish>, priority: Priority, batch: Option<u8>, force: bool, spare_aborted: bool },
-    Claim { builder: u8, archs: Vec<&'static str>, count: usize },
-    ClaimAsBefore { which: usize },
-    Beat { which: usize },
-    Report { which: usize, outcome: Outcome },
-    Abort { which: usize, by: By },
-    Publish { which: usize },
-    Builder { builder: u8, order: Order },
+    Ask {
+        items: Vec<Wish>,
+        priority: Priority,
+        batch: Option<u8>,
+        force: bool,
+        spare_aborted: bool,
+    },
+    Claim {
+        builder: u8,
+        archs: Vec<&'static str>,
+        count: usize,
+    },
+    ClaimAsBefore {
+        which: usize,
+    },
+    Beat {
+        which: usize,
+    },
+    Report {
+        which: usize,
+        outcome: Outcome,
+    },
+    Abort {
+        which: usize,
+        by: By,
+    },
+    Publish {
+        which: usize,
+    },
+    Builder {
+        builder: u8,
+        order: Order,
+    },
     Pause,
     Reclaim,
-    LoseLeases,
-    Later { seconds: i64 },
+    /// All are silent for a lease, but perhaps for one.
+    LoseLeases {
+        heard: bool,
+    },
+    /// A ticket is claimed, and has trouble, as often as it may.
+    Unlucky {
+        builder: u8,
+    },
+    Later {
+        seconds: i64,
+    },
     Round,
     DeleteCache,
     Check,
@@ -73,7 +107,8 @@ fn act() -> impl Strategy<Value = Act> {
         2 => (0..3_u8, order()).prop_map(|(builder, order)| Act::Builder { builder, order }),
         1 => Just(Act::Pause),
         1 => Just(Act::Reclaim),
-        2 => Just(Act::LoseLeases),
+        2 => any::<bool>().prop_map(|heard| Act::LoseLeases { heard }),
+        1 => (0..3_u8).prop_map(|builder| Act::Unlucky { builder }),
         3 => prop_oneof![Just(1), Just(60), Just(599), Just(3600), Just(-3600)]
             .prop_map(|seconds| Act::Later { seconds }),
         2 => Just(Act::Round),

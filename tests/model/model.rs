@@ -46,6 +46,8 @@ pub struct Ticket {
 pub enum Verdict {
     Made(Priority),
     There(Id, Priority),
+    /// One that is being built, whichever: of one version several revisions may be.
+    Builds,
     Refused,
 }
 
@@ -80,6 +82,11 @@ impl Ticket {
         self.is_open() || self.held
     }
 
+    /// Without a change of its recipe to ask for, the version counts, not the revision.
+    pub fn is_asked_for(&self, ask: &Ask) -> bool {
+        self.item == ask.item && (!ask.exact || self.revision == ask.revision)
+    }
+
     /// It waits or is being built.
     pub fn is_open(&self) -> bool {
         matches!(self.state, State::Waiting | State::Building)
@@ -105,14 +112,13 @@ impl Model {
     /// What waits or builds already is that ticket, perhaps more urgent now; what failed or is published needs force.
     pub fn verdict(&self, ask: &Ask) -> Verdict {
         let package = || self.tickets.values().filter(|ticket| ticket.is_package(&ask.item));
-        let same =
-            |ticket: &&Ticket| ticket.item == ask.item && (!ask.exact || ticket.revision == ask.revision);
+        let same = |ticket: &&Ticket| ticket.is_asked_for(ask);
         let standing = |state| package().filter(same).find(|ticket| ticket.state == state);
         if let Some(waits) = standing(State::Waiting) {
             return Verdict::There(waits.id, waits.priority.min(ask.priority));
         }
-        if let Some(builds) = standing(State::Building) {
-            return Verdict::There(builds.id, builds.priority);
+        if standing(State::Building).is_some() {
+            return Verdict::Builds;
         }
         let refused = match package().rfind(same).map(|last| last.state) {
             _ if ask.published => true,

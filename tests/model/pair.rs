@@ -120,7 +120,8 @@ impl<'a> Pair<'a> {
             Act::Builder { builder, order } => self.order(&builder_called(*builder), *order),
             Act::Pause => self.pause(),
             Act::Reclaim => self.reclaim(),
-            Act::LoseLeases => self.lose_leases(),
+            Act::LoseLeases { heard } => self.lose_leases(*heard),
+            Act::Unlucky { builder } => self.unlucky(*builder),
             Act::Later { seconds } => {
                 self.later(SignedDuration::from_secs(*seconds));
                 Ok(())
@@ -177,7 +178,10 @@ impl<'a> Pair<'a> {
     fn asked(&mut self, ask: &Ask, answer: &Answer) -> Check {
         let said = match answer {
             Answer::Made(made) => Verdict::Made(made.priority),
-            Answer::There(there) => Verdict::There(there.id, there.priority),
+            Answer::There(there) => match &self.model.tickets[&there.id] {
+                builds if builds.state == State::Building && builds.is_asked_for(ask) => Verdict::Builds,
+                _ => Verdict::There(there.id, there.priority),
+            },
             Answer::Refused(_) => Verdict::Refused,
         };
         let verdict = self.model.verdict(ask);
@@ -282,10 +286,22 @@ impl<'a> Pair<'a> {
         same("lost leases", lost, self.model.reclaim(self.now).into_iter().collect())
     }
 
-    fn lose_leases(&mut self) -> Check {
+    fn lose_leases(&mut self, heard: bool) -> Check {
         self.reclaim()?;
         self.later(LEASE);
+        if heard {
+            self.of_a_claim(0, Self::beat)?;
+        }
         self.reclaim()
+    }
+
+    fn unlucky(&mut self, builder: u8) -> Check {
+        for _ in 0..5 {
+            self.claim_anew(builder, &["x86_64"], 1)?;
+            self.of_a_claim(0, |pair, claim| pair.report(claim, Outcome::Trouble))?;
+            self.later(SignedDuration::from_hours(2));
+        }
+        Ok(())
     }
 
     // People.
@@ -420,11 +436,9 @@ impl<'a> Pair<'a> {
         for entry in there.iter().filter(|entry| entry.state() == State::Waiting) {
             let ticket = &self.model.tickets[&entry.name.id];
             let blocked = queue.blocker(&entry.name, &entry.ticket().unwrap()).unwrap().is_some();
-            match self.model.turn(ticket) {
-                Turn::Oldest => {}
-                turn @ (Turn::Free | Turn::Blocked) => {
-                    same(&format!("{} is blocked", ticket.item), blocked, turn == Turn::Blocked)?
-                }
+            let turn = self.model.turn(ticket);
+            if turn != Turn::Oldest {
+                same(&format!("{} is blocked", ticket.item), blocked, turn == Turn::Blocked)?;
             }
         }
         Ok(())
