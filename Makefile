@@ -25,10 +25,12 @@ test:                   ## all tests
 
 torture:                ## what takes minutes: killed and refused at every system call, raced by many processes
 	packaging/needs torture
-	$(CARGO) test --release --locked --test torture -- --include-ignored --nocapture --test-threads=1
+	SYNCPKG_TORTURE=all $(CARGO) test --release --locked --test torture -- --include-ignored --nocapture --test-threads=1
+	PROPTEST_CASES=20000 $(CARGO) test --release --locked --test model -- --nocapture
 
-bench:                  ## what a durable enqueue costs over what the disk costs
+bench:                  ## what it costs over what the disk costs, and whether more is waiting matters (ARGS=million)
 	$(CARGO) bench --locked --bench floor
+	$(CARGO) bench --locked --bench flat -- $(ARGS)
 
 lint:                   ## formatting, clippy, licences and advisories, shell scripts
 	$(CARGO) fmt --check

@@ -138,17 +138,22 @@ impl Bare {
         Ok(File::open(self.root.join("new"))?.sync_all()?)
     }
 
-    /// The sign of life, the move and both its directories; then the report, the note that somebody may have to be
-    /// told, and again a move.
+    /// The sign of life, the move with its file and both its directories (what btrfs needs lest it find two names); then
+    /// the report, the note that somebody may have to be told, and again a move.
     fn claim_and_report(&self, name: &str) -> Done {
-        let (new, run) = (self.root.join("new"), self.root.join("run"));
         let times = FileTimes::new().set_modified(SystemTime::now());
-        File::open(new.join(name))?.set_times(times)?;
-        self.rename(&new.join(name), "run", name)?;
-        File::open(&new)?.sync_all()?;
+        File::open(self.root.join("new").join(name))?.set_times(times)?;
+        self.shift("new", "run", name)?;
         self.put("report", name, &self.bytes)?;
         self.put("owed", name, b"")?;
-        self.rename(&run.join(name), "done", name)?;
-        Ok(File::open(&run)?.sync_all()?)
+        self.shift("run", "done", name)
+    }
+
+    fn shift(&self, from: &str, to: &str, name: &str) -> Done {
+        let (from, to) = (self.root.join(from), self.root.join(to));
+        fs::rename(from.join(name), to.join(name))?;
+        File::open(to.join(name))?.sync_all()?;
+        File::open(to)?.sync_all()?;
+        Ok(File::open(from)?.sync_all()?)
     }
 }

@@ -30,7 +30,7 @@ struct Args {
     #[arg(long, value_name = "DURATION", num_args = 0..=1, require_equals = true, value_parser = parse_age)]
     wait: Option<Option<Duration>>,
     /// How many tickets at the most
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1000))]
     count: Option<u16>,
 }
 

@@ -12,6 +12,7 @@ mod order;
 mod pages;
 mod publish;
 mod race;
+mod restore;
 mod stage;
 mod tickets;
 mod transcripts;

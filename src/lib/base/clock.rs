@@ -54,17 +54,19 @@ impl Clock {
     pub fn boot_id(&self) -> String {
         match self.fixed {
             Some(_) => "fixed".to_owned(),
-            None => kernel_boot(),
+            None => kernel_boot().to_owned(),
         }
     }
 }
 
 /// Returns a word that changes with each boot of this host, whatever clock is used: what a power cut may have taken
 /// back is not trusted under another word.
-pub fn kernel_boot() -> String {
-    std::fs::read_to_string("/proc/sys/kernel/random/boot_id")
-        .map(|id| id.trim().to_owned())
-        .unwrap_or_default()
+pub fn kernel_boot() -> &'static str {
+    static BOOT: std::sync::OnceLock<String> = std::sync::OnceLock::new();
+    BOOT.get_or_init(|| {
+        let read = std::fs::read_to_string("/proc/sys/kernel/random/boot_id");
+        read.map(|id| id.trim().to_owned()).unwrap_or_default()
+    })
 }
 
 /// Returns `time` as pages, mails and terminals show it: `2026-11-22 14:47:43 UTC`.

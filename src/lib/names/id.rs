@@ -63,10 +63,15 @@ impl Id {
 }
 
 fn time_of(text: &str) -> Option<Timestamp> {
-    let second = DateTime::strptime("%Y%m%d-%H%M%S", text.get(..15)?).ok()?;
-    let milliseconds: i64 = text.get(16..19)?.parse().ok()?;
-    let time = second.to_zoned(TimeZone::UTC).ok()?.timestamp();
-    time.checked_add(jiff::SignedDuration::from_millis(milliseconds)).ok()
+    TimeZone::UTC.to_timestamp(civil_of(text)?).ok()
+}
+
+/// Read by hand: a listing of a directory reads thousands.
+fn civil_of(text: &str) -> Option<DateTime> {
+    let two = |at: usize| text.get(at..at + 2)?.parse::<i8>().ok();
+    let year = text.get(..4)?.parse::<i16>().ok()?;
+    let nanoseconds = text.get(16..19)?.parse::<i32>().ok()? * 1_000_000;
+    DateTime::new(year, two(4)?, two(6)?, two(9)?, two(11)?, two(13)?, nanoseconds).ok()
 }
 
 impl FromStr for Id {
@@ -82,7 +87,7 @@ impl FromStr for Id {
             && text
                 .get(20..)
                 .is_some_and(|part| part.bytes().all(|b| matches!(b, b'a'..=b'z' | b'2'..=b'7')))
-            && time_of(text).is_some();
+            && civil_of(text).is_some();
         match text.as_bytes().try_into() {
             Ok(bytes) if shape => Ok(Self(bytes)),
             Ok(_) | Err(_) => Err(Error::wrong("that is no ticket ID")),

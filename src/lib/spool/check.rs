@@ -7,13 +7,14 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::census::{Census, hash, suspects};
 use super::index::Index;
 use super::place::{DIRECTORIES, TOLERATED, make};
 use super::{Entry, Report, Spool, Stand, TicketName, list, queue, report, shelf};
 use crate::base::durable::{self, Shift};
 use crate::base::error::Kind;
 use crate::base::{Clock, Error, Result, lock, output};
-use crate::names::{Arch, Builder, Id, Name, Package, State, Tree};
+use crate::names::{Arch, Builder, Id, Name, State, Tree};
 
 /// How long a file may lie in `tmp` before whoever made it is dead for certain.
 const STALE: Duration = Duration::from_secs(24 * 3600);
@@ -89,68 +90,6 @@ pub fn check(spool: &Spool, repair: bool, clock: &Clock) -> Result<Vec<Problem>>
     look.known(&census)?;
     look.leftovers()?;
     Ok(look.problems)
-}
-
-/// What a walk through all tickets keeps of them: little, because there may be a million.
-#[derive(Default)]
-struct Census {
-    /// The tickets that have not ended.
-    unfinished: HashSet<Id>,
-    /// Tickets met in more than one place.
-    twice: HashSet<Id>,
-    /// What waits, by package (a hash of it, which is enough to be suspicious).
-    waiting: HashSet<u64>,
-    /// Packages of which more than one ticket waits.
-    rivals: HashSet<u64>,
-    /// Tickets that wait, but that nobody who looks for their package finds.
-    unknown: Vec<Entry>,
-}
-
-impl Census {
-    fn count(&mut self, index: Option<&Index>, entry: Entry) {
-        let id = entry.name.id;
-        match entry.name.stand {
-            Stand::Done(_) if !self.unfinished.contains(&id) => return,
-            Stand::Done(_) => drop(self.twice.insert(id)),
-            Stand::Waiting(_) | Stand::Building(_) => {
-                if !self.unfinished.insert(id) {
-                    self.twice.insert(id);
-                }
-            }
-        }
-        let package = entry.name.package();
-        let waits = entry.state() == State::Waiting;
-        if waits && !self.waiting.insert(hash(&package)) {
-            self.rivals.insert(hash(&package));
-        }
-        if waits && index.is_some_and(|index| !index.knows(&package, &entry)) {
-            self.unknown.push(entry);
-        }
-    }
-}
-
-fn hash(package: &Package) -> u64 {
-    use std::hash::{DefaultHasher, Hash, Hasher};
-    let mut hasher = DefaultHasher::new();
-    package.hash(&mut hasher);
-    hasher.finish()
-}
-
-/// Returns the tickets the census was suspicious of, as they are now: what moved on meanwhile was met twice, or is
-/// being superseded.
-fn suspects(spool: &Spool, census: &Census) -> Result<Vec<Entry>> {
-    if census.twice.is_empty() && census.rivals.is_empty() {
-        return Ok(Vec::new());
-    }
-    let wanted = |entry: &Entry| {
-        census.twice.contains(&entry.name.id) || census.rivals.contains(&hash(&entry.name.package()))
-    };
-    let mut entries = list::waiting(spool)?;
-    entries.extend(list::building(spool)?);
-    entries.retain(&wanted);
-    entries.extend(list::done(spool, wanted)?);
-    entries.retain(|entry| entry.path.symlink_metadata().is_ok());
-    Ok(entries)
 }
 
 struct Checkup<'a> {

@@ -2,6 +2,7 @@
 //! was asked for last. A cache: its hits are verified, without it everything is searched, and it is made again when it
 //! is gone or the host was started anew (a power cut may have taken back some of it, which nobody would notice).
 
+use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -34,19 +35,21 @@ impl Index {
         }
     }
 
-    /// What has ended but is held comes before what is built, before what waits: the last asked for is the one that
-    /// counts.
+    /// What waits is what others look for: it is noted in place of what is held or being built, also if that was asked for
+    /// later; of two that wait the later one.
     fn make(spool: &Spool) -> Result<Self> {
         let cache = spool.at("cache");
         let index = Self { root: cache.join(format!(".{PREFIX}{}", random::word(8))) };
         durable::make_dir(&index.root)?;
+        let mut moved_on = HashSet::new();
         for entry in report::unpublished(spool)?.iter().chain(&list::building(spool)?) {
             index.add(&entry.path, &entry.name.package())?;
+            moved_on.insert(entry.name.id);
         }
         for entry in InOrder::all(spool)? {
             let entry = entry?;
-            let package = entry.name.package();
-            if index.get(&package)?.is_none_or(|other| other.id < entry.name.id) {
+            let (id, package) = (entry.name.id, entry.name.package());
+            if index.get(&package)?.is_none_or(|other| other.id < id || moved_on.contains(&other.id)) {
                 index.add(&entry.path, &package)?;
             }
         }

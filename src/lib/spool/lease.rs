@@ -78,7 +78,7 @@ fn grow(live: &Path, log: &Path, limit: u64) -> Result<()> {
 /// What the reaper knew after its last round; a cache: without it everybody gets a whole lease again.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Table {
-    /// Times of the boot clock mean something only under the same boot.
+    /// Times of the boot clock mean something only under the same boot, and in the spool they were noted in.
     boot: String,
     /// By file name of the claim.
     claims: BTreeMap<String, Sighting>,
@@ -134,7 +134,7 @@ pub fn reclaim(
         entries.iter().filter_map(|entry| Some((entry.name.to_string(), mtime(&entry.path)?))).collect();
     let now = u64::try_from(clock.boot().as_millis()).unwrap_or(u64::MAX);
     let lease = u64::try_from(lease.as_millis()).unwrap_or(u64::MAX);
-    let (mut next, silent) = judge(&known, &there, &clock.boot_id(), now, lease);
+    let (mut next, silent) = judge(&known, &there, &life(spool, clock), now, lease);
     let mut lost = Vec::new();
     for entry in entries.iter().filter(|entry| silent.contains(&entry.name.to_string())) {
         if let Some(entry) = take_back(spool, entry, there.get(&entry.name.to_string()), trouble, clock)? {
@@ -144,6 +144,15 @@ pub fn reclaim(
     }
     durable::replace(&path, record::text(&next)?.as_bytes())?;
     Ok(lost)
+}
+
+/// What a table of sightings is good for: this boot, and this very spool. A backup put in its place does not know of the
+/// beats since. No copy has the time of change of what it was copied from, and nothing else changes that file.
+fn life(spool: &Spool, clock: &Clock) -> String {
+    use std::os::unix::fs::MetadataExt;
+    let format = fs::symlink_metadata(spool.at("format"));
+    let changed = format.map(|meta| format!("{}.{:09}", meta.ctime(), meta.ctime_nsec())).unwrap_or_default();
+    format!("{} {changed}", clock.boot_id())
 }
 
 fn take_back(

@@ -24,12 +24,16 @@ pub struct Look<'a> {
 impl<'a> Look<'a> {
     /// Looks without changing anything.
     pub fn new(spool: &'a Spool) -> Self {
-        Self { spool, index: Index::open(spool), shelves: Shelves::new(spool), building: None, locked: false }
+        Self::with(spool, Index::open(spool), false)
     }
 
     /// Looks with the queue's lock held: the index is made when needed and corrected when it misled.
     pub(super) fn locked(spool: &'a Spool) -> Result<Self> {
-        Ok(Self { index: Some(Index::ready(spool)?), locked: true, ..Self::new(spool) })
+        Ok(Self::with(spool, Some(Index::ready(spool)?), true))
+    }
+
+    fn with(spool: &'a Spool, index: Option<Index>, locked: bool) -> Self {
+        Self { spool, index, shelves: Shelves::new(spool), building: None, locked }
     }
 
     /// Returns the index; there is one when the queue's lock is held.

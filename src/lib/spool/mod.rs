@@ -7,8 +7,10 @@
 
 pub mod abort;
 pub mod builder;
+mod census;
 pub mod check;
 pub mod claim;
+mod decide;
 mod index;
 pub mod lease;
 pub mod list;

@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use super::decide::{Answer, Ask};
+use super::decide::{Decision, Known, decide, is_same};
 use super::look::Look;
 use super::report::{blank, file};
 use super::waiting::{Needy, Queue};
@@ -14,121 +16,6 @@ use crate::base::error::Kind;
 use crate::base::lock::Lock;
 use crate::base::{Clock, Error, Result};
 use crate::names::{Arch, Id, Item, Name, Outcome, Package, Priority, Revision, State, Tree, Word};
-
-/// A request to build one version of one package for one architecture.
-#[derive(Debug, Clone)]
-pub struct Ask {
-    /// The tree.
-    pub tree: Tree,
-    /// What to build.
-    pub item: Item,
-    /// At which revision.
-    pub revision: Revision,
-    /// The recipe file, relative to the tree.
-    pub path: String,
-    /// How urgent.
-    pub priority: Priority,
-    /// Who asks.
-    pub by: String,
-    /// Why.
-    pub reason: String,
-    /// Whom to tell.
-    pub maintainer: Option<String>,
-    /// What it belongs to.
-    pub batch: Option<Word>,
-    /// What the recipe makes.
-    pub packages: Vec<Name>,
-    /// What it needs of its tree.
-    pub depends: Arc<[Name]>,
-    /// A change of the recipe is asked for: another revision of the same version is something else. Otherwise
-    /// the version is asked for, at whatever revision.
-    pub exact: bool,
-    /// Although it failed, or is published.
-    pub force: bool,
-    /// An aborted version stays aborted (nobody in person asks).
-    pub spare_aborted: bool,
-    /// It is in the package directory already.
-    pub published: bool,
-}
-
-impl Ask {
-    fn package(&self) -> Package {
-        Package { tree: self.tree.clone(), name: self.item.name.clone(), arch: self.item.arch.clone() }
-    }
-}
-
-/// What became of a request.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Answer {
-    /// A new ticket.
-    Made(TicketName),
-    /// The ticket that is there already, waiting (perhaps more urgent now) or building.
-    There(TicketName),
-    /// No ticket; why.
-    Refused(String),
-}
-
-impl Answer {
-    /// Returns the ticket, if there is one.
-    pub fn ticket(&self) -> Option<&TicketName> {
-        match self {
-            Answer::Made(name) | Answer::There(name) => Some(name),
-            Answer::Refused(_) => None,
-        }
-    }
-}
-
-/// A ticket of the package that is asked for, as far as the decision needs it.
-#[derive(Debug, Clone)]
-struct Known {
-    entry: Entry,
-    revision: Option<Revision>,
-}
-
-#[derive(Debug, PartialEq, Eq)]
-enum Decision {
-    Make(Priority),
-    Keep(Id, Option<Priority>),
-    Refuse(String),
-}
-
-/// The rules of product.md, "Life of a ticket". `known` is in the order waiting, building, ended (oldest first).
-fn decide(known: &[Known], ask: &Ask) -> Decision {
-    let same = |known: &&Known| {
-        known.entry.name.item == ask.item && (!ask.exact || known.revision.as_ref() == Some(&ask.revision))
-    };
-    let wanted = ask.priority;
-    let waiting = || known.iter().filter(|known| known.entry.state() == State::Waiting);
-    if let Some(found) = waiting().find(same) {
-        let better = wanted < found.entry.name.priority;
-        return Decision::Keep(found.entry.name.id, better.then_some(wanted));
-    }
-    if let Some(found) = known.iter().filter(|known| known.entry.state() == State::Building).find(same) {
-        return Decision::Keep(found.entry.name.id, None);
-    }
-    if !ask.force
-        && let Some(why) = refusal(known.iter().rev().find(same), ask)
-    {
-        return Decision::Refuse(why);
-    }
-    // What takes a waiting ticket's place takes its turn's urgency too.
-    let inherited = waiting().map(|known| known.entry.name.priority).min();
-    Decision::Make(inherited.map_or(wanted, |priority| priority.min(wanted)))
-}
-
-fn refusal(last: Option<&Known>, ask: &Ask) -> Option<String> {
-    if ask.published {
-        return Some(format!("{} is published already: bump the release", ask.item));
-    }
-    let last = last?;
-    let (id, Stand::Done(outcome)) = (&last.entry.name.id, &last.entry.name.stand) else { return None };
-    match outcome {
-        Outcome::Built => Some(format!("{} is built already ({id}), not published yet", ask.item)),
-        Outcome::Failed => Some(format!("{} failed already ({id}): --force builds it again", ask.item)),
-        Outcome::Aborted if ask.spare_aborted => Some(format!("{} was aborted ({id})", ask.item)),
-        Outcome::Aborted | Outcome::Superseded | Outcome::Trouble => None,
-    }
-}
 
 /// Asks for builds, durably and as one batch: when it returns, every ticket of the answers is on the disk.
 ///
@@ -204,19 +91,26 @@ impl<'a> Batch<'a> {
         let id =
             self.ids.next().ok_or_else(|| Error::wrong("a batch got more requests than were announced"))?;
         let package = ask.package();
-        if let Some(made) = self.by_package.get(&package).and_then(|at| self.made.get(*at))
+        let before = self.by_package.get(&package).and_then(|at| self.made.get(*at));
+        if let Some(made) = before
             && made.item == ask.item
             && (!ask.exact || made.revision == ask.revision)
         {
             return Ok(Answer::There(made.name()));
         }
+        // What this batch asked for makes way as what waited did: its successor is newer, and no less urgent.
+        let before = before.map(|made| (made.id, made.priority));
         let known = self.known(ask, &package)?;
         // Newer means asked for later, also when the clock was set back or has not ticked.
-        let id = id.after(known.iter().map(|known| &known.entry.name.id).max());
+        let ids = known.iter().map(|known| &known.entry.name.id).chain(before.as_ref().map(|(id, _)| id));
+        let id = id.after(ids.max());
         match decide(&known, ask) {
             Decision::Refuse(why) => Ok(Answer::Refused(why)),
             Decision::Keep(id, priority) => self.keep(&known, &id, priority),
-            Decision::Make(priority) => self.make(&known, ask, package, id, priority),
+            Decision::Make(priority) => {
+                let priority = before.map_or(priority, |(_, before)| before.min(priority));
+                self.make(&known, ask, package, id, priority)
+            }
         }
     }
 
@@ -230,9 +124,19 @@ impl<'a> Batch<'a> {
             Stand::Building(_) => true,
             Stand::Done(_) => false,
         });
+        let read = |entry| with_revision(self.spool, entry, ask);
+        let mut known = entries.into_iter().map(read).collect::<Result<Vec<Known>>>()?;
         let done = list::done_of(self.spool, &ask.tree, &ask.item.name)?;
-        entries.extend(done.into_iter().filter(|entry| entry.name.package() == *package));
-        entries.into_iter().map(|entry| with_revision(self.spool, entry, ask)).collect()
+        let done = done.into_iter().rev().filter(|entry| entry.name.package() == *package);
+        // Only the last that is the same decides; how long the history before it is costs nothing.
+        let (mut decided, mut ended) = (ask.force || ask.published, Vec::new());
+        for entry in done {
+            let one = if decided { Known { entry, revision: None } } else { read(entry)? };
+            decided |= is_same(&one, ask);
+            ended.push(one);
+        }
+        known.extend(ended.into_iter().rev());
+        Ok(known)
     }
 
     fn keep(&mut self, known: &[Known], id: &Id, priority: Option<Priority>) -> Result<Answer> {
@@ -337,12 +241,17 @@ impl<'a> Batch<'a> {
         self.supersede.iter().try_for_each(|(entry, by)| supersede(self.spool, entry, by, self.clock))
     }
 
-    /// What waits for something is parked.
+    /// What waits for something is parked; not what makes way at once, whose needs are not those of its successor.
     fn park(&mut self) -> Result<()> {
         let needed: HashSet<&Name> = self.made.iter().flat_map(|made| made.depends.iter()).collect();
-        let awaited = self.made.iter().filter(|made| needed.contains(&made.item.name));
-        awaited.for_each(|made| self.queue.plan(&made.name()));
-        for made in self.made.iter_mut().filter(|made| !made.depends.is_empty()) {
+        let stays = |made: &Made| made.superseded.is_none();
+        for made in self.made.iter().filter(|made| stays(made)) {
+            // What others wait for already may close a circle with them, in place of what it supersedes.
+            if needed.contains(&made.item.name) || self.queue.is_awaited(&made.tree, &made.item.name)? {
+                self.queue.plan(&made.name());
+            }
+        }
+        for made in self.made.iter_mut().filter(|made| stays(made) && !made.depends.is_empty()) {
             let name = made.name();
             let needy = Needy { name: &name, depends: &made.depends, batch: made.batch.as_ref() };
             let Some(blocker) = self.queue.blocks(needy)? else { continue };
@@ -437,29 +346,31 @@ pub(super) fn supersede(spool: &Spool, entry: &Entry, by: &Id, clock: &Clock) ->
     durable::shift(&entry.path, &spool.done(&ended)).map(drop)
 }
 
-/// Brings a ticket back to wait: for a builder, or in vain if a later ticket of its package waits, for which it makes
-/// way. The queue's lock is held.
+/// Brings a ticket back to wait. Of what waits of its package now only the one asked for last stays: it may make way for a
+/// later one, or an earlier one that came back before for it. The queue's lock is held.
 ///
 /// # Errors
 /// A failing system call; the check finishes it then.
 pub(super) fn come_back(spool: &Spool, from: &Path, name: &TicketName, clock: &Clock) -> Result<Shift> {
     let mut look = Look::locked(spool)?;
     let package = name.package();
-    let later = look.unfinished(&package)?.into_iter().map(|entry| entry.name);
-    let later = later.filter(|other| other.state() == State::Waiting).map(|other| other.id).max();
+    let mut waiting = look.unfinished(&package)?;
+    waiting.retain(|entry| entry.state() == State::Waiting);
     let path = look.shelves().place(name)?;
-    let moved = durable::shift(from, &path)?;
-    match (later.filter(|later| *later > name.id), look.index()) {
-        (Some(later), _) => {
-            supersede(spool, &Entry { name: name.clone(), builder: None, path }, &later, clock)?
-        }
-        (None, Some(index)) if moved == Shift::Moved => {
-            index.add(&path, &package)?;
-            shelf::ring(spool, &name.item.arch)?;
-        }
-        (None, Some(_) | None) => {}
+    if durable::shift(from, &path)? == Shift::Gone {
+        return Ok(Shift::Gone);
     }
-    Ok(moved)
+    waiting.push(Entry { name: name.clone(), builder: None, path: path.clone() });
+    let newest = waiting.iter().map(|entry| entry.name.id).max().unwrap_or(name.id);
+    if newest == name.id
+        && let Some(index) = look.index()
+    {
+        index.add(&path, &package)?;
+        shelf::ring(spool, &name.item.arch)?;
+    }
+    let mut earlier = waiting.iter().filter(|entry| entry.name.id != newest);
+    earlier.try_for_each(|entry| supersede(spool, entry, &newest, clock))?;
+    Ok(Shift::Moved)
 }
 
 /// The ticket may have been put by somebody who died before the fsync; one that has moved on is durable.
@@ -476,4 +387,24 @@ pub(super) fn agrees(name: &TicketName, ticket: &Ticket) -> bool {
 }
 
 #[cfg(test)]
-mod tests;
+mod tests {
+    use super::super::decide::tests::ask;
+    use super::*;
+
+    #[test]
+    fn a_ticket_that_is_claimed_just_now_is_no_other() {
+        let place = tempfile::tempdir().unwrap();
+        let spool = Spool::create(&place.path().join("spool")).unwrap();
+        enqueue(&spool, &[ask()], &Clock::system(), Duration::ZERO).unwrap();
+        let listed = list::waiting(&spool).unwrap().remove(0);
+        let request = super::super::claim::Request {
+            builder: "b1".parse().unwrap(),
+            instance: "x".parse().unwrap(),
+            archs: vec!["x86_64".parse().unwrap()],
+            count: 1,
+        };
+        super::super::claim::take(&spool, &request, &Clock::system()).unwrap();
+        let followed = with_revision(&spool, listed, &ask()).unwrap();
+        assert!(matches!(decide(&[followed], &ask()), Decision::Keep(_, None)));
+    }
+}

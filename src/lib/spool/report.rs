@@ -247,10 +247,10 @@ fn settle(spool: &Spool, claim: &Claim, ending: &Ending, clock: &Clock) -> Resul
 fn settle_with(spool: &Spool, entry: &Entry, claim: &Claim, ending: &Ending, clock: &Clock) -> Result<()> {
     let same_epoch = entry.name.epoch == claim.epoch;
     let accepted_before = match &entry.name.stand {
-        Stand::Done(outcome) if *outcome != Outcome::Superseded => same_epoch && *outcome == ending.outcome,
+        Stand::Done(outcome) if same_epoch && *outcome == ending.outcome => *outcome != Outcome::Superseded,
         // It rests because of this very report.
         Stand::Waiting(Some(_)) if same_epoch => ending.outcome == Outcome::Trouble,
-        // Trouble filed at an earlier claim: the ticket went back for it, and may have made way since.
+        // Trouble filed at an earlier claim: the ticket went back for it, and may have ended since.
         Stand::Waiting(_) | Stand::Building(_) | Stand::Done(_) => {
             ending.outcome == Outcome::Trouble && reported_trouble(spool, claim)
         }

@@ -190,7 +190,7 @@ impl<'a> Queue<'a> {
     }
 
     /// Tells whether something is, or is to be, parked for this package.
-    fn is_awaited(&self, tree: &Tree, name: &Name) -> Result<bool> {
+    pub(super) fn is_awaited(&self, tree: &Tree, name: &Name) -> Result<bool> {
         let planned = self.awaited.contains(&(tree.clone(), name.clone()));
         Ok(planned || durable::present(&self.spool.parking(tree, name))?)
     }
@@ -391,7 +391,7 @@ pub(super) fn settle_locked(spool: &Spool, ended: &Entry) -> Result<()> {
     let package = ended.name.package();
     if let Some(index) = super::index::Index::open(spool)
         && index.is_last(&package, &ended.path)
-        && !durable::present(&spool.hold(&ended.name.id, ended.name.epoch))?
+        && !is_held(spool, &package)?
         && !list::building(spool)?.iter().any(|entry| entry.name.package() == package)
     {
         index.remove(&package);
@@ -400,6 +400,17 @@ pub(super) fn settle_locked(spool: &Spool, ended: &Entry) -> Result<()> {
         Queue::locked(spool)?.wake(&package.tree, &package.name, STEP)?;
     }
     Ok(())
+}
+
+/// Tells whether something of a package is built and not published, by whichever ticket.
+fn is_held(spool: &Spool, package: &Package) -> Result<bool> {
+    for entry in list::done_of(spool, &package.tree, &package.name)? {
+        let ours = entry.name.package() == *package && entry.state() == State::Built;
+        if ours && durable::present(&spool.hold(&entry.name.id, entry.name.epoch))? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Wakes what need not be parked any more, at most `limit` tickets, and breaks cycles that an interrupted program

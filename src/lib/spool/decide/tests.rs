@@ -1,8 +1,10 @@
 //! The rules of product.md, "Life of a ticket", one by one.
 
+use std::path::PathBuf;
+
 use super::*;
 
-fn ask() -> Ask {
+pub(crate) fn ask() -> Ask {
     Ask {
         tree: "current".parse().unwrap(),
         item: "gcc-1-1-x86_64".parse().unwrap(),
@@ -51,22 +53,6 @@ fn a_name_asks_for_a_version_at_whatever_revision() {
     let by_name = Ask { exact: false, ..ask() };
     assert!(kept(&decide(&[known("e0", "bbbb")], &by_name)));
     assert!(matches!(decide(&[known("e1,failed", "bbbb")], &by_name), Decision::Refuse(_)));
-}
-
-#[test]
-fn a_ticket_that_is_claimed_just_now_is_no_other() {
-    let place = tempfile::tempdir().unwrap();
-    let spool = Spool::create(&place.path().join("spool")).unwrap();
-    enqueue(&spool, &[ask()], &Clock::system(), Duration::ZERO).unwrap();
-    let listed = list::waiting(&spool).unwrap().remove(0);
-    let request = super::super::claim::Request {
-        builder: "b1".parse().unwrap(),
-        instance: "x".parse().unwrap(),
-        archs: vec!["x86_64".parse().unwrap()],
-        count: 1,
-    };
-    super::super::claim::take(&spool, &request, &Clock::system()).unwrap();
-    assert!(kept(&decide(&[with_revision(&spool, listed, &ask()).unwrap()], &ask())));
 }
 
 #[test]
