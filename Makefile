@@ -27,8 +27,10 @@ torture:                ## what takes minutes: killed and refused at every syste
 	packaging/needs torture
 	$(CARGO) test --release --locked --test torture -- --include-ignored --nocapture --test-threads=1
 
-bench:                  ## what a durable enqueue costs over what the disk costs
-	$(CARGO) bench --locked --bench floor
+bench:                  ## what everything costs, beside the disk and others like it; leave the machine idle
+	packaging/needs bench
+	$(CARGO) build --release --locked
+	for b in floor process peers wait memory flat; do $(CARGO) bench --locked --bench $$b || exit 1; done
 
 lint:                   ## formatting, clippy, licences and advisories, shell scripts
 	$(CARGO) fmt --check
