@@ -28,9 +28,10 @@ torture:                ## what takes minutes: killed and refused at every syste
 	SYNCPKG_TORTURE=all $(CARGO) test --release --locked --test torture -- --include-ignored --nocapture --test-threads=1
 	PROPTEST_CASES=20000 $(CARGO) test --release --locked --test model -- --nocapture
 
-bench:                  ## what it costs over what the disk costs, and whether more is waiting matters (ARGS=million)
-	$(CARGO) bench --locked --bench floor
-	$(CARGO) bench --locked --bench flat -- $(ARGS)
+bench:                  ## what everything costs, beside the disk and others like it; leave the machine idle
+	packaging/needs bench
+	$(CARGO) build --release --locked
+	for b in floor process peers wait memory flat; do $(CARGO) bench --locked --bench $$b || exit 1; done
 
 lint:                   ## formatting, clippy, licences and advisories, shell scripts
 	$(CARGO) fmt --check

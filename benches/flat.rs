@@ -6,11 +6,10 @@ mod stage;
 use std::io::Write;
 use std::time::Duration;
 
-use stage::{Done, ask, end, median, place, take, timed};
+use stage::{Done, ask, end, fill, median, place, take, timed};
 use syncpkg::base::Clock;
 use syncpkg::config::{Config, LimitSection};
 use syncpkg::farm::why;
-use syncpkg::spool::queue::Ask;
 use syncpkg::spool::{Spool, abort, lease, queue};
 
 const ROUNDS: usize = 41;
@@ -69,18 +68,4 @@ fn once(spool: &Spool, round: usize) -> Done<[Duration; 6]> {
     // The first is what nine in ten wait for: its end would wake them.
     let (report, _) = timed(|| if round == 0 { Ok(()) } else { end(spool, &claimed) })?;
     Ok([enqueue, claim, beat, report, abort, why])
-}
-
-/// Asks for `count` packages; nine in ten wait for the first. Returns how long that took.
-fn fill(spool: &Spool, count: usize) -> Done<Duration> {
-    let start = std::time::Instant::now();
-    for first in (0..count).step_by(20_000) {
-        let asks = (first..count.min(first + 20_000)).map(|n| {
-            let depends: &[&str] = if n % 10 == 0 { &[] } else { &["before0"] };
-            ask(&format!("before{n}"), depends)
-        });
-        let asks = asks.collect::<Done<Vec<Ask>>>()?;
-        queue::enqueue(spool, &asks, &Clock::system(), Duration::ZERO)?;
-    }
-    Ok(start.elapsed())
 }

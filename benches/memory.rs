@@ -1,0 +1,52 @@
+//! How much memory the programs take with 100,000 tickets waiting, nine in ten of them for a dependency. What Python
+//! had when it started them counts too: `true` shows how much that is.
+
+mod stage;
+
+use std::ffi::OsStr;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use stage::{Done, configure, fill, place, program, python, take};
+use syncpkg::spool::Spool;
+
+const WAITING: usize = 100_000;
+const LIMIT: f64 = 64.0;
+
+fn main() -> Done {
+    let (place, mut out) = (place()?, std::io::stdout());
+    let spool = Spool::create(&place.path().join("spool"))?;
+    let config = configure(place.path(), 1)?;
+    fill(&spool, WAITING)?;
+    let claim = take(&spool, &"b1".parse()?)?.claim.to_string();
+    writeln!(out, "most memory with {WAITING} tickets waiting; the limit is {LIMIT} MiB")?;
+    for (name, words) in [
+        ("true", ""),
+        ("syncpkg-enqueue", "p0/PKGBUILD"),
+        ("syncpkg-claim", "--builder b2 --arch x86_64"),
+        ("syncpkg-beat", &*claim),
+        ("syncpkg-report", &format!("{claim} --outcome failed")),
+        ("syncpkg-abort", "before20"),
+        ("syncpkg-why", "before11"),
+        ("syncpkg-ls", "--json"),
+        ("syncpkg-check", ""),
+    ] {
+        let (peak, status) = peak(&config, name, words)?;
+        let verdict = if peak > LIMIT { "  TOO MUCH" } else { "" };
+        writeln!(out, "{name:16}{peak:7.1} MiB  status {status}{verdict}")?;
+    }
+    Ok(())
+}
+
+fn peak(config: &Path, name: &str, words: &str) -> Done<(f64, f64)> {
+    let path = if name.starts_with("syncpkg") { program(name) } else { PathBuf::from(name) };
+    let mut line = vec![OsStr::new("peak"), path.as_os_str()];
+    if name != "true" {
+        line.extend([OsStr::new("--config"), config.as_os_str()]);
+    }
+    line.extend(words.split_whitespace().map(OsStr::new));
+    match python(&line)?[..] {
+        [peak, status] => Ok((peak / 1024.0, status)),
+        _ => Err("peers.py printed something else".into()),
+    }
+}
