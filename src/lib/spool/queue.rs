@@ -232,13 +232,18 @@ impl<'a> Batch<'a> {
         let mut entries = self.queue.look().unfinished(package)?;
         // What waited is about to be superseded if this batch has asked for the package before.
         let again = self.by_package.contains_key(package);
-        entries.retain(|entry| match entry.name.stand {
-            Stand::Waiting(_) => !again,
-            Stand::Building(_) => true,
-            Stand::Done(_) => false,
-        });
-        let done = list::done_of(self.spool, &ask.tree, &ask.item.name)?;
-        entries.extend(done.into_iter().filter(|entry| entry.name.package() == *package));
+        entries.retain(|entry| entry.state() == State::Waiting || entry.state() == State::Building);
+        let mut done = list::done_of(self.spool, &ask.tree, &ask.item.name)?;
+        done.retain(|entry| entry.name.package() == *package);
+        if again {
+            let waits = |entry: &mut Entry| entry.state() == State::Waiting;
+            let ending = entries
+                .extract_if(.., waits)
+                .map(|entry| Entry { name: entry.name.standing(Stand::Done(Outcome::Superseded)), ..entry });
+            done.extend(ending);
+            done.sort_unstable_by_key(|entry| entry.name.id);
+        }
+        entries.append(&mut done);
         entries.into_iter().map(|entry| with_revision(self.spool, entry, ask)).collect()
     }
 
