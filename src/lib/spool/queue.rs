@@ -117,20 +117,22 @@ impl<'a> Batch<'a> {
     /// Looked for in `new`, `run` and `done`, in that order: a ticket moves only forward while the lock is held.
     fn known(&mut self, ask: &Ask, package: &Package) -> Result<Vec<Known>> {
         let mut entries = self.queue.look().unfinished(package)?;
-        // What waited is about to be superseded if this batch has asked for the package before.
-        let again = self.by_package.contains_key(package);
-        entries.retain(|entry| match entry.name.stand {
-            Stand::Waiting(_) => !again,
-            Stand::Building(_) => true,
-            Stand::Done(_) => false,
-        });
+        entries.retain(|entry| entry.state() == State::Waiting || entry.state() == State::Building);
+        let mut done = list::done_of(self.spool, &ask.tree, &ask.item.name)?;
+        done.retain(|entry| entry.name.package() == *package);
+        // What waits has made way already if this batch has asked for the package before.
+        if self.by_package.contains_key(package) {
+            let waits = |entry: &mut Entry| entry.state() == State::Waiting;
+            let superseded = Stand::Done(Outcome::Superseded);
+            let ends = |entry: Entry| Entry { name: entry.name.standing(superseded.clone()), ..entry };
+            done.extend(entries.extract_if(.., waits).map(ends));
+            done.sort_unstable_by_key(|entry| entry.name.id);
+        }
         let read = |entry| with_revision(self.spool, entry, ask);
         let mut known = entries.into_iter().map(read).collect::<Result<Vec<Known>>>()?;
-        let done = list::done_of(self.spool, &ask.tree, &ask.item.name)?;
-        let done = done.into_iter().rev().filter(|entry| entry.name.package() == *package);
         // Only the last that is the same decides; how long the history before it is costs nothing.
         let (mut decided, mut ended) = (ask.force || ask.published, Vec::new());
-        for entry in done {
+        for entry in done.into_iter().rev() {
             let one = if decided { Known { entry, revision: None } } else { read(entry)? };
             decided |= is_same(&one, ask);
             ended.push(one);
