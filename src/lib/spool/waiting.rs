@@ -4,7 +4,7 @@
 //! that package is unfinished for its architecture; whoever wants to claim it looks at what else it needs. Parked or
 //! not, it waits: no answer depends on it, and a move between the two places need not be durable.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::look::Look;
 use super::{Entry, Spool, Stand, Ticket, TicketName, list, shelf};
@@ -62,6 +62,9 @@ struct Standing {
     /// What it is parked for itself.
     parked: Option<Name>,
 }
+
+/// Tickets that nothing but each other keeps from going on, oldest first, and what each of them is parked for.
+type Stuck = BTreeMap<Id, (Package, Option<Name>)>;
 
 /// What a ticket needs: its name and the two things only its content says.
 #[derive(Debug, Clone, Copy)]
@@ -143,7 +146,7 @@ impl<'a> Queue<'a> {
         for needed in needy.depends.iter().filter(|needed| **needed != needy.name.item.name) {
             let standings = self.fitting(&needy.name.tree, needed, &needy.name.item.arch)?;
             if let Some(first) = standings.first() {
-                if !self.breaks_circle(needy.name, needed, &standings)? {
+                if !self.breaks_circle(needy.name, needed)? {
                     return Ok(Some(Blocker::Unfinished { name: needed.clone(), state: first.state }));
                 }
             } else if needy.batch.is_some()
@@ -174,19 +177,13 @@ impl<'a> Queue<'a> {
         Ok(fitting)
     }
 
-    /// A cycle is broken at its oldest ticket: what this one needs waits, in turn, for it, and nothing in between is
-    /// older.
-    fn breaks_circle(&mut self, name: &TicketName, needed: &Name, standings: &[Standing]) -> Result<bool> {
-        let Some(waiting) = standings.iter().find(|standing| standing.state == State::Waiting) else {
-            return Ok(false);
-        };
+    /// A circle is broken at its oldest ticket: all that this one waits for there waits, in turn, for it.
+    fn breaks_circle(&mut self, name: &TicketName, needed: &Name) -> Result<bool> {
         if !self.is_awaited(&name.tree, &name.item.name)? {
             return Ok(false);
         }
-        let start = Package { tree: name.tree.clone(), name: needed.clone(), arch: waiting.arch.clone() };
-        let path = self.follow(&start, Some(&name.package()))?;
-        let back = path.last().is_some_and(|(package, _)| *package == name.package());
-        Ok(back && path.iter().all(|(_, id)| *id >= name.id))
+        let stuck = self.stuck(&name.package(), needed, &name.id)?;
+        Ok(stuck.is_some_and(|stuck| stuck.first_key_value().is_some_and(|(oldest, _)| *oldest == name.id)))
     }
 
     /// Tells whether something is, or is to be, parked for this package.
@@ -195,23 +192,27 @@ impl<'a> Queue<'a> {
         Ok(planned || durable::present(&self.spool.parking(tree, name))?)
     }
 
-    /// Follows what a waiting ticket is parked for, to the first that is not parked, to `end`, or to one that was met
-    /// before, which is then the last.
-    fn follow(&mut self, start: &Package, end: Option<&Package>) -> Result<Vec<(Package, Id)>> {
-        let (mut path, mut seen) = (Vec::new(), HashSet::new());
-        let mut at = start.clone();
-        loop {
+    /// Returns all that a ticket of `package` waits for because it needs `needed`, over whatever that is parked for in
+    /// turn, up to the ticket `end`; none if any of it can go on by itself, or once somebody acts.
+    fn stuck(&mut self, package: &Package, needed: &Name, end: &Id) -> Result<Option<Stuck>> {
+        let mut stuck = Stuck::new();
+        let mut to_visit = vec![Package { name: needed.clone(), ..package.clone() }];
+        while let Some(at) = to_visit.pop() {
             let fitting = self.fitting(&at.tree, &at.name, &at.arch)?;
-            let waits = |standing: &&Standing| standing.state == State::Waiting;
-            let Some(waiting) = fitting.iter().find(waits) else { return Ok(path) };
-            let package = Package { arch: waiting.arch.clone(), ..at.clone() };
-            path.push((package.clone(), waiting.id));
-            if end == Some(&package) || !seen.insert(package.clone()) {
-                return Ok(path);
+            if fitting.is_empty() {
+                return Ok(None);
             }
-            let Some(needed) = &waiting.parked else { return Ok(path) };
-            at = Package { name: needed.clone(), ..package };
+            for Standing { id, arch, parked, .. } in fitting {
+                if parked.is_none() && id != *end {
+                    return Ok(None);
+                }
+                let package = Package { arch, ..at.clone() };
+                if stuck.insert(id, (package.clone(), parked.clone())).is_none() && id != *end {
+                    to_visit.extend(parked.map(|name| Package { name, ..package }));
+                }
+            }
         }
+        Ok(Some(stuck))
     }
 
     /// Notes where a planned ticket is to lie; if it closes a cycle in which all are parked, the oldest is not. Returns
@@ -239,13 +240,22 @@ impl<'a> Queue<'a> {
         planned.iter().find(|standing| standing.id == name.id).map(|standing| standing.parked.as_ref())
     }
 
-    /// Returns the oldest ticket of the circle, if any, that a parked ticket of `package` waits for.
+    /// Returns the oldest ticket of the circle, if any, that a parked ticket of `package` waits for: the one that is
+    /// free once it is looked at.
     fn circle(&mut self, package: &Package) -> Result<Option<Package>> {
-        let path = self.follow(package, None)?;
-        let Some((last, before)) = path.split_last() else { return Ok(None) };
-        let Some(first) = before.iter().position(|(package, _)| *package == last.0) else { return Ok(None) };
-        let circle = before.get(first..).unwrap_or_default();
-        Ok(circle.iter().min_by_key(|(_, id)| *id).map(|(package, _)| package.clone()))
+        let own = self.fitting(&package.tree, &package.name, &package.arch)?;
+        let parked = own.into_iter().filter(|standing| standing.arch == package.arch);
+        for Standing { id, parked, .. } in parked {
+            let Some(needed) = parked else { continue };
+            for (id, (package, parked)) in self.stuck(package, &needed, &id)?.unwrap_or_default() {
+                let Some(needed) = parked else { continue };
+                let behind = self.stuck(&package, &needed, &id)?.unwrap_or_default();
+                if behind.first_key_value().is_some_and(|(oldest, _)| *oldest == id) {
+                    return Ok(Some(package));
+                }
+            }
+        }
+        Ok(None)
     }
 
     /// Brings the parked ticket of `package` back to where it may be claimed.
@@ -397,7 +407,9 @@ pub(super) fn settle_locked(spool: &Spool, ended: &Entry) -> Result<()> {
         index.remove(&package);
     }
     if durable::present(&spool.parking(&package.tree, &package.name))? {
-        Queue::locked(spool)?.wake(&package.tree, &package.name, STEP)?;
+        let mut queue = Queue::locked(spool)?;
+        queue.wake(&package.tree, &package.name, STEP)?;
+        queue.break_circle(&package.tree, &package.name)?;
     }
     Ok(())
 }
