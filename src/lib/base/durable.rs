@@ -70,50 +70,45 @@ pub fn put_from<S: Read + Seek>(tmp: &Path, target: &Path, source: &mut S) -> Re
     }
 }
 
-/// Writes `bytes` to the new file `path`, not durable yet: a draft, for [`name_all`].
+/// Writes `bytes` to the new file `path`, not durable yet: a draft, for [`name_all`]. Returns it open.
 ///
 /// # Errors
 /// Any failing system call.
-pub fn draft(path: &Path, bytes: &[u8]) -> Result<()> {
+pub fn draft(path: &Path, bytes: &[u8]) -> Result<File> {
     let mut file = match create_at(path) {
         Err(Errno::NOENT) => make_dir(parent(path)).map(|()| create_at(path))?,
         other => other,
     }
     .map_err(|source| Error::io("create", path, source))?;
-    file.write_all(bytes).map_err(|source| Error::io("write", path, source))
+    file.write_all(bytes).map_err(|source| Error::io("write", path, source))?;
+    Ok(file)
 }
 
-/// Names `count` drafts in `drafts`, each called like its target, durably before one answer: all data (one fsync, or
-/// for several one `syncfs`), all names, each directory once.
+/// Names the drafts in `drafts`, each called like its target, durably before one answer: all data (one fsync of the
+/// `only` one, or for several one `syncfs`), all names, each directory once.
 ///
 /// # Errors
 /// As [`put`]; a name that exists is an error here. Some of the files may have been named.
 pub fn name_all(
     drafts: &Path,
-    count: usize,
+    only: Option<&File>,
     targets: &mut dyn Iterator<Item = Result<PathBuf>>,
 ) -> Result<()> {
     let draft = |target: &Path| drafts.join(target.file_name().unwrap_or_default());
-    if count > 1 {
+    match only {
+        Some(file) => file.sync_all().map_err(|source| Error::io("fsync a file in", drafts, source))?,
         // One flush of the file system instead of an fsync for each file; same promise, see `put_from`.
-        sync_fs(drafts)?;
+        None => sync_fs(drafts)?,
     }
     let mut directories = BTreeSet::new();
     for target in targets {
         let target = target?;
-        if count == 1 {
-            sync_file(&draft(&target), &target)?;
-        }
         if !name(&draft(&target), &target)? {
             return Err(taken(&target));
         }
         directories.insert(parent(&target).to_owned());
     }
     directories.iter().try_for_each(|directory| sync_dir(directory))
-}
-
-fn sync_file(path: &Path, shown: &Path) -> Result<()> {
-    File::open(path).and_then(|file| file.sync_all()).map_err(|source| Error::io("fsync", shown, source))
 }
 
 fn taken(target: &Path) -> Error {

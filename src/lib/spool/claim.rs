@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::listed::Listed;
 use super::report::LONGEST_REST;
 use super::shelf::InOrder;
-use super::waiting::Queue;
+use super::waiting::{Parking, Queue};
 use super::{Entry, Hold, Spool, Stamp, Stand, Ticket, TicketName, builder, list, queue, waiting};
 use crate::base::durable::{self, Shift};
 use crate::base::error::Kind;
@@ -203,7 +203,8 @@ pub fn take(spool: &Spool, request: &Request, clock: &Clock) -> Result<Vec<Claim
 
 /// Claims as [`take`] does; says also after how long some resting ticket may be claimed.
 fn attempt(spool: &Spool, request: &Request, clock: &Clock) -> (Result<Vec<Claimed>>, Duration) {
-    let mut search = Search { spool, request, clock, rest: LOOK_AGAIN, tried: 0, claimed: Vec::new() };
+    let mut search =
+        Search { spool, request, clock, rest: LOOK_AGAIN, tried: 0, freed: false, claimed: Vec::new() };
     let done = search.begin();
     (done.map(|()| search.claimed), search.rest)
 }
@@ -216,6 +217,8 @@ struct Search<'a> {
     /// How long until some resting ticket may be claimed.
     rest: Duration,
     tried: usize,
+    /// Something became free that was passed over before.
+    freed: bool,
     claimed: Vec<Claimed>,
 }
 
@@ -237,6 +240,9 @@ impl Search<'_> {
             return Err(Error::no(format!("nothing to claim: builder {builder} is paused")));
         }
         self.go()?;
+        if self.claimed.is_empty() && self.freed {
+            self.go()?;
+        }
         if self.claimed.is_empty() { Err(Error::no("nothing to claim")) } else { Ok(()) }
     }
 
@@ -285,9 +291,11 @@ impl Search<'_> {
     fn consider(&mut self, queue: &mut Queue, entry: &Entry) -> Result<()> {
         let Some(ticket) = read_or_quarantine(self.spool, entry)? else { return Ok(()) };
         if queue.blocker(&entry.name, &ticket)?.is_some() {
-            if waiting::park(self.spool, entry, &ticket)? {
+            let parking = waiting::park(self.spool, entry, &ticket)?;
+            if parking != Parking::Left {
                 queue.parked(entry);
             }
+            self.freed |= parking == Parking::Freed;
             return Ok(());
         }
         self.tried += 1;

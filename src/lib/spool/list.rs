@@ -1,9 +1,11 @@
 //! Looking: what is in the spool, by file names alone. What does not match the grammar is not there.
 
-use std::fs;
+use std::mem::MaybeUninit;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
+use rustix::fs::{Mode, OFlags, RawDir};
+use rustix::io::Errno;
 
 use super::look::Look;
 use super::shelf::InOrder;
@@ -228,14 +230,13 @@ fn tickets(
     builder: Option<&Builder>,
     fits: impl Fn(&TicketName) -> bool,
 ) -> Result<Vec<Entry>> {
-    let mut entries: Vec<Entry> = names(directory)?
-        .iter()
-        .filter_map(|text| text.parse::<TicketName>().ok())
-        .filter(|name| fits(name))
-        .map(|name| Entry { path: directory.join(name.to_string()), builder: builder.cloned(), name })
-        .collect();
-    entries.sort_unstable_by_key(|entry| entry.name.to_string());
-    Ok(entries)
+    let mut names = names(directory)?;
+    names.sort_unstable();
+    let entry = |text: String| {
+        let name = text.parse::<TicketName>().ok().filter(|name| fits(name))?;
+        Some(Entry { path: directory.join(text), builder: builder.cloned(), name })
+    };
+    Ok(names.into_iter().filter_map(entry).collect())
 }
 
 /// Returns the words of type `T` among the entries of `directory`, sorted; none if it does not exist.
@@ -250,20 +251,27 @@ pub(super) fn directories<T: std::str::FromStr + Ord>(directory: &Path) -> Resul
 /// # Errors
 /// A directory that cannot be read.
 pub fn names(directory: &Path) -> Result<Vec<String>> {
-    let entries = match fs::read_dir(directory) {
-        Ok(entries) => entries,
-        Err(source) if source.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(source) if source.kind() == std::io::ErrorKind::NotADirectory => return Ok(Vec::new()),
-        Err(source) => return Err(Error::io("read", directory, source)),
-    };
     let mut names = Vec::new();
-    for entry in entries {
-        let entry = entry.map_err(|source| Error::io("read", directory, source))?;
-        if let Ok(name) = entry.file_name().into_string()
+    each_name(directory, |name| names.push(name.to_owned()))?;
+    Ok(names)
+}
+
+/// Calls `take` with each of the [`names`] in `directory`, which are not kept.
+pub(super) fn each_name(directory: &Path, mut take: impl FnMut(&str)) -> Result<()> {
+    let failed = |source| Error::io("read", directory, source);
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let opened = match rustix::fs::open(directory, flags, Mode::empty()) {
+        Err(Errno::NOENT | Errno::NOTDIR) => return Ok(()),
+        opened => opened.map_err(failed)?,
+    };
+    let mut buffer = [const { MaybeUninit::uninit() }; 8 << 10];
+    let mut entries = RawDir::new(opened, &mut buffer);
+    while let Some(entry) = entries.next() {
+        if let Ok(name) = entry.map_err(failed)?.file_name().to_str()
             && !name.starts_with('.')
         {
-            names.push(name);
+            take(name);
         }
     }
-    Ok(names)
+    Ok(())
 }

@@ -1,6 +1,7 @@
 //! Asking for builds: what becomes of a request, given what is in the spool already.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -36,6 +37,8 @@ pub struct Batch<'a> {
     ids: std::vec::IntoIter<Id>,
     drafts: PathBuf,
     made: Vec<Made>,
+    /// The draft that was written last.
+    last: Option<File>,
     by_package: HashMap<Package, usize>,
     supersede: Vec<(Entry, Id)>,
     _lock: Lock,
@@ -77,6 +80,7 @@ impl<'a> Batch<'a> {
             ids: Id::batch(clock.now(), count).into_iter(),
             drafts: drafts(spool, count),
             made: Vec::with_capacity(count),
+            last: None,
             by_package: HashMap::with_capacity(count),
             supersede: Vec::new(),
             _lock: lock,
@@ -194,7 +198,8 @@ impl<'a> Batch<'a> {
         if let Err(error) = name.check_length() {
             return Ok(Answer::Refused(error.to_string()));
         }
-        self.write(&name, ticket.text()?.as_bytes())?;
+        let draft = self.drafts.join(name.to_string());
+        self.last = Some(durable::draft(&draft, ticket.text()?.as_bytes())?);
         self.supersede.extend(replaced.into_iter().map(|entry| (entry, id)));
         if let Some(before) = self.by_package.insert(package, self.made.len())
             && let Some(before) = self.made.get_mut(before)
@@ -215,10 +220,6 @@ impl<'a> Batch<'a> {
         Ok(Answer::Made(name))
     }
 
-    fn write(&self, name: &TicketName, bytes: &[u8]) -> Result<()> {
-        durable::draft(&self.drafts.join(name.to_string()), bytes)
-    }
-
     /// Makes the batch durable: what waits for something is parked, the index knows of everything before it has its
     /// name, and then older tickets make way (between the two both wait, which the check mends).
     ///
@@ -227,6 +228,13 @@ impl<'a> Batch<'a> {
     pub fn finish(mut self) -> Result<()> {
         self.park()?;
         let made = std::mem::take(&mut self.made);
+        if !made.is_empty() {
+            self.name(&made)?;
+        }
+        self.supersede.iter().try_for_each(|(entry, by)| supersede(self.spool, entry, by, self.clock))
+    }
+
+    fn name(&mut self, made: &[Made]) -> Result<()> {
         let Some(index) = self.queue.look().index() else {
             return Err(Error::wrong("the queue has no index"));
         };
@@ -234,13 +242,13 @@ impl<'a> Batch<'a> {
             index.add(&self.drafts.join(name.to_string()), &name.package())?;
         }
         let drafts = self.drafts.clone();
-        durable::name_all(&drafts, made.len(), &mut made.iter().map(|made| self.place(made)))?;
+        let only = self.last.take_if(|_| made.len() == 1);
+        durable::name_all(&drafts, only.as_ref(), &mut made.iter().map(|made| self.place(made)))?;
         if self.drafts != self.spool.tmp() {
             durable::prune(&self.drafts);
         }
         let archs: BTreeSet<&Arch> = made.iter().map(|made| &made.item.arch).collect();
-        archs.into_iter().try_for_each(|arch| shelf::ring(self.spool, arch))?;
-        self.supersede.iter().try_for_each(|(entry, by)| supersede(self.spool, entry, by, self.clock))
+        archs.into_iter().try_for_each(|arch| shelf::ring(self.spool, arch))
     }
 
     /// What waits for something is parked; not what makes way at once, whose needs are not those of its successor.

@@ -74,16 +74,15 @@ impl Shelf {
     }
 
     fn read(directory: PathBuf) -> Result<Self> {
-        let names = list::names(&directory)?;
-        let mut shelf = Self::empty(directory);
-        for name in names {
-            if is_chunk(&name) {
-                shelf.chunks.insert(name, None);
+        let (mut loose, mut chunks) = (0, BTreeMap::new());
+        list::each_name(&directory, |name| {
+            if is_chunk(name) {
+                chunks.insert(name.to_owned(), None);
             } else {
-                shelf.loose += 1;
+                loose += 1;
             }
-        }
-        Ok(shelf)
+        })?;
+        Ok(Self { directory, loose, chunks })
     }
 
     /// The last chunk of this priority whose name is not after `key`.

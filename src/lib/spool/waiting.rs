@@ -15,6 +15,9 @@ use crate::names::{Arch, Id, Name, Outcome, Package, State, Tree, Word};
 /// How many tickets are woken under one lock: whoever waits for it waits for some milliseconds.
 const STEP: usize = 1000;
 
+/// How many circles one more parked ticket may close, one behind the other, before that is left to the next round.
+const CIRCLES: usize = 100;
+
 /// Why a waiting ticket may not be claimed yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Blocker {
@@ -278,6 +281,16 @@ impl<'a> Queue<'a> {
         Ok(())
     }
 
+    /// Parks a waiting ticket for what it waits for; returns whether it did.
+    fn set_aside(&mut self, entry: &Entry, ticket: &Ticket) -> Result<bool> {
+        // Looked at once more: what was waited for may have ended, and woken what was parked, before the lock was ours.
+        let Some(blocker) = self.blocker(&entry.name, ticket)? else { return Ok(false) };
+        let path = self.spool.parking(&entry.name.tree, blocker.name()).join(entry.name.to_string());
+        let moved = durable::relocate(&entry.path, &path)?;
+        self.known.clear();
+        Ok(moved == Shift::Moved)
+    }
+
     fn shelve(&mut self, entry: &Entry) -> Result<Shift> {
         let path = self.look.shelves().place(&entry.name)?;
         let moved = durable::relocate(&entry.path, &path)?;
@@ -363,25 +376,41 @@ fn failed_of_batch(spool: &Spool, tree: &Tree, name: &Name, arch: &Arch) -> Resu
     Ok(failed.and_then(|entry| entry.ticket().ok()?.batch))
 }
 
-/// Parks a waiting ticket for what it waits for, unless somebody else has the queue's lock just now, or it waits for
-/// nothing any more. Returns whether it was parked.
+/// What became of a ticket that was to be parked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Parking {
+    /// It was not: somebody else has the queue's lock just now, or it waits for nothing any more.
+    Left,
+    /// It was.
+    Parked,
+    /// It was, and closed a circle: the oldest ticket of that may be claimed now.
+    Freed,
+}
+
+/// Parks a waiting ticket for what it waits for.
 ///
 /// # Errors
 /// A failing system call.
-pub(super) fn park(spool: &Spool, entry: &Entry, ticket: &Ticket) -> Result<bool> {
-    let Ok(_lock) = spool.lock_queue(std::time::Duration::ZERO) else { return Ok(false) };
+pub(super) fn park(spool: &Spool, entry: &Entry, ticket: &Ticket) -> Result<Parking> {
+    let Ok(_lock) = spool.lock_queue(std::time::Duration::ZERO) else { return Ok(Parking::Left) };
     let mut queue = Queue::locked(spool)?;
-    // Looked at once more: what was waited for may have ended, and woken what was parked, before the lock was ours.
-    let Some(blocker) = queue.blocker(&entry.name, ticket)? else { return Ok(false) };
-    let path = spool.parking(&entry.name.tree, blocker.name()).join(entry.name.to_string());
-    if durable::relocate(&entry.path, &path)? == Shift::Gone {
-        return Ok(false);
+    if !queue.set_aside(entry, ticket)? {
+        return Ok(Parking::Left);
     }
-    queue.known.clear();
-    if let Some(oldest) = queue.circle(&entry.name.package())? {
+    let mut package = entry.name.package();
+    // The oldest of a circle may need something else too, and close another circle with that.
+    for _ in 0..CIRCLES {
+        let Some(oldest) = queue.circle(&package)? else { break };
         queue.unpark(&oldest)?;
+        let waits = |entry: &Entry| entry.state() == State::Waiting;
+        let freed = queue.look.unfinished(&oldest)?.into_iter().find(waits);
+        let Some((freed, Ok(ticket))) = freed.map(|freed| (freed.clone(), freed.ticket())) else { break };
+        if !queue.set_aside(&freed, &ticket)? {
+            return Ok(Parking::Freed);
+        }
+        package = oldest;
     }
-    Ok(true)
+    Ok(Parking::Parked)
 }
 
 /// Does what follows from the end of a ticket, or from its publication: what is parked for its package and no longer
@@ -449,3 +478,6 @@ pub fn wake_all(spool: &Spool, limit: usize) -> Result<bool> {
     }
     Ok(false)
 }
+
+#[cfg(test)]
+mod tests;

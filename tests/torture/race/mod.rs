@@ -248,7 +248,10 @@ fn stand_still(race: &mut Race) {
             // On a busy machine the reaper may need longer than that.
             let patience = Instant::now() + Duration::from_secs(60);
             while race.held_by(name) > 0 {
-                assert!(Instant::now() < patience, "{name} was not heard of for a minute and holds something");
+                assert!(
+                    Instant::now() < patience,
+                    "{name} was not heard of for a minute and holds something"
+                );
                 std::thread::sleep(race.cast.lease);
             }
         }

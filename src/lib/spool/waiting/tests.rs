@@ -1,0 +1,89 @@
+use std::time::Duration;
+
+use super::super::claim::{self, Claimed, Request};
+use super::super::decide::tests::ask;
+use super::super::queue::{self, Ask};
+use super::super::report::{self, Ending};
+use super::*;
+use crate::base::Clock;
+use crate::config::TroubleSection;
+use crate::names::Instance;
+
+struct Place {
+    spool: Spool,
+    _directory: tempfile::TempDir,
+}
+
+impl Place {
+    fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        Self { spool: Spool::create(&directory.path().join("spool")).unwrap(), _directory: directory }
+    }
+
+    /// Asks for items, each with what it needs, as one batch.
+    fn enqueue(&self, items: &[(&str, &[&str])]) {
+        let wanted = |(item, needs): &(&str, &[&str])| Ask {
+            item: item.parse().unwrap(),
+            depends: needs.iter().map(|name| name.parse().unwrap()).collect(),
+            ..ask()
+        };
+        let asks: Vec<Ask> = items.iter().map(wanted).collect();
+        queue::enqueue(&self.spool, &asks, &Clock::system(), Duration::ZERO).unwrap();
+    }
+
+    fn claim(&self, count: usize) -> Vec<Claimed> {
+        let archs = ["x86_64", "aarch64"].map(|arch| arch.parse().unwrap()).into();
+        let request =
+            Request { builder: "b1".parse().unwrap(), instance: Instance::random().unwrap(), archs, count };
+        claim::take(&self.spool, &request, &Clock::system()).unwrap_or_default()
+    }
+
+    fn end(&self, claimed: &Claimed) -> String {
+        let ending = Ending {
+            outcome: Outcome::Failed,
+            stage: None,
+            reason: String::new(),
+            exit: None,
+            host: String::new(),
+            log: None,
+            files: Vec::new(),
+        };
+        let trouble = TroubleSection::default();
+        report::end(&self.spool, &claimed.claim, &ending, &trouble, &Clock::system()).unwrap();
+        claimed.ticket.name.to_string()
+    }
+
+    /// Builds one after the other as long as there is something to claim; returns their names in that order.
+    fn drain(&self) -> Vec<String> {
+        std::iter::from_fn(|| self.claim(1).pop()).map(|claimed| self.end(&claimed)).collect()
+    }
+}
+
+#[test]
+fn a_circle_is_broken_that_goes_through_one_of_several_architectures() {
+    let place = Place::new();
+    place.enqueue(&[("c-1-1-any", &["b"])]);
+    place.enqueue(&[("b-1-1-x86_64", &["a"]), ("a-1-1-any", &[])]);
+    place.enqueue(&[("a-1-1-aarch64", &["c"])]);
+    place.enqueue(&[("a-2-1-any", &["b"])]);
+    assert_eq!(place.drain(), ["b", "c", "a", "a"]);
+}
+
+#[test]
+fn a_circle_waits_for_what_somebody_can_build() {
+    let place = Place::new();
+    place.enqueue(&[("c-1-1-any", &["b"])]);
+    place.enqueue(&[("b-1-1-x86_64", &["c"]), ("b-1-1-aarch64", &[])]);
+    assert_eq!(place.drain(), ["b", "c", "b"]);
+}
+
+#[test]
+fn a_circle_behind_a_circle_is_broken_by_the_same_claim() {
+    let place = Place::new();
+    place.enqueue(&[("c-2-1-x86_64", &[]), ("d-1-1-x86_64", &["c"]), ("a-1-1-x86_64", &["c", "d"])]);
+    place.enqueue(&[("b-1-1-x86_64", &[])]);
+    let first = place.claim(1);
+    place.enqueue(&[("c-1-1-x86_64", &["b", "a"])]);
+    first.iter().for_each(|claimed| drop(place.end(claimed)));
+    assert_eq!(place.drain(), ["b", "d", "a", "c"]);
+}
