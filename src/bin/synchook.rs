@@ -32,7 +32,7 @@ fn run(args: Args, scene: &mut Scene) -> Result<Status> {
         None => Push::Darcs(program::variable("DARCS_FILES")),
     };
     let spool = scene.spool()?;
-    let pusher = Pusher { by: &scene.caller.name, owner: scene.owns(&spool)? };
+    let pusher = Pusher { by: &scene.caller.name(), owner: scene.owns(&spool)? };
     for line in hook::run(&scene.config, &spool, &tree, &push, pusher, &scene.clock)? {
         scene.out.line(&format!("syncpkg: {}", syncpkg::base::output::inert(&line)))?;
     }

@@ -33,7 +33,7 @@ fn main() -> ExitCode {
 fn run(args: Args, scene: &mut Scene) -> Result<Status> {
     let spool = scene.spool()?;
     let owned = scene.owns(&spool)?;
-    let by = args.by.unwrap_or_else(|| scene.caller.name.clone());
+    let by = args.by.unwrap_or_else(|| scene.caller.name());
     let wish = Wish { by, reason: args.reason };
     Ok(scene.for_all(&args.what, |scene, what| {
         if !owned {

@@ -72,8 +72,8 @@ fn enqueue(args: Args, scene: &mut Scene) -> Result<Status> {
         }));
     }
     let (directory, progress) = (directory.as_deref(), program::progress());
-    let asker =
-        Asker { directory, progress: &progress, ..Asker::unwatched(&scene.caller.name, lock::PATIENCE) };
+    let by = scene.caller.name();
+    let asker = Asker { directory, progress: &progress, ..Asker::unwatched(&by, lock::PATIENCE) };
     let answers = ask::ask(&scene.config, &spool, &items, &wish, asker, &scene.clock)?;
     scene.print_tickets(&spool, &answers, args.json.json)
 }

@@ -64,7 +64,8 @@ fn run(args: Args, scene: &mut Scene) -> Result<Status> {
 
 fn enqueue(found: &Found, spool: &Spool, json: bool, scene: &mut Scene) -> Result<Status> {
     let progress = program::progress();
-    let asker = Asker { progress: &progress, ..Asker::unwatched(&scene.caller.name, lock::PATIENCE) };
+    let by = scene.caller.name();
+    let asker = Asker { progress: &progress, ..Asker::unwatched(&by, lock::PATIENCE) };
     let mut answers = unbuilt::enqueue(&scene.config, spool, &found.rows, asker, &scene.clock)?;
     // What failed or was aborted stays so; the list without --enqueue says so.
     answers.retain(|answer| answer.ticket.as_ref().err().is_none_or(|error| error.kind != Kind::No));

@@ -6,19 +6,24 @@ use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
 use crate::base::{Error, Result};
 use crate::spool::Spool;
 
-/// A user of this host.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Identity {
-    /// The number.
-    pub uid: u32,
-    /// The login name; `uid N` for a number without one.
-    pub name: String,
+/// Who called the program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Caller {
+    /// The number of the user.
+    uid: u32,
 }
 
-/// Returns who called the program; asked before root turns into the spool's owner.
-pub fn caller() -> Identity {
-    let uid = getuid().as_raw();
-    Identity { uid, name: name(uid) }
+impl Caller {
+    /// Asks who it is; to be called before root turns into the spool's owner.
+    pub fn ask() -> Self {
+        Self { uid: getuid().as_raw() }
+    }
+
+    /// Returns the login name, or `uid N` for a number without one; looked up only now, because most programs never
+    /// want it.
+    pub fn name(self) -> String {
+        name(self.uid)
+    }
 }
 
 pub(super) fn effective() -> u32 {

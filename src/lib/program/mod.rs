@@ -23,7 +23,7 @@ use crate::farm::ask::Answered;
 use crate::spool::Spool;
 use crate::spool::listed::Listed;
 
-pub use identity::{Identity, caller};
+pub use identity::Caller;
 pub use options::{Common, Json};
 pub use show::{objects, table};
 
@@ -38,7 +38,7 @@ pub struct Scene<'a> {
     /// The clock.
     pub clock: Clock,
     /// Who called.
-    pub caller: Identity,
+    pub caller: Caller,
     /// Standard output.
     pub out: Out<'a>,
 }

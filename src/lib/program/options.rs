@@ -45,7 +45,7 @@ impl Common {
         if let Some(spool) = &self.spool {
             config.spool = local(spool)?;
         }
-        Ok(Scene { program, config, config_file, clock, caller: identity::caller(), out })
+        Ok(Scene { program, config, config_file, clock, caller: identity::Caller::ask(), out })
     }
 
     fn read(&self) -> Result<(Config, Option<PathBuf>)> {

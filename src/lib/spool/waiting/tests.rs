@@ -1,4 +1,7 @@
+use std::cell::Cell;
 use std::time::Duration;
+
+use jiff::Timestamp;
 
 use super::super::claim::{self, Claimed, Request};
 use super::super::decide::tests::ask;
@@ -11,13 +14,22 @@ use crate::names::Instance;
 
 struct Place {
     spool: Spool,
+    /// Seconds gone by.
+    now: Cell<i64>,
     _directory: tempfile::TempDir,
 }
 
 impl Place {
     fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
-        Self { spool: Spool::create(&directory.path().join("spool")).unwrap(), _directory: directory }
+        let spool = Spool::create(&directory.path().join("spool")).unwrap();
+        Self { spool, now: Cell::new(1_795_000_000), _directory: directory }
+    }
+
+    /// The time, a second later each time.
+    fn clock(&self) -> Clock {
+        self.now.set(self.now.get() + 1);
+        Clock::fixed(Timestamp::from_second(self.now.get()).unwrap())
     }
 
     /// Asks for items, each with what it needs, as one batch.
@@ -28,14 +40,14 @@ impl Place {
             ..ask()
         };
         let asks: Vec<Ask> = items.iter().map(wanted).collect();
-        queue::enqueue(&self.spool, &asks, &Clock::system(), Duration::ZERO).unwrap();
+        queue::enqueue(&self.spool, &asks, &self.clock(), Duration::ZERO).unwrap();
     }
 
     fn claim(&self, count: usize) -> Vec<Claimed> {
         let archs = ["x86_64", "aarch64"].map(|arch| arch.parse().unwrap()).into();
         let request =
             Request { builder: "b1".parse().unwrap(), instance: Instance::random().unwrap(), archs, count };
-        claim::take(&self.spool, &request, &Clock::system()).unwrap_or_default()
+        claim::take(&self.spool, &request, &self.clock()).unwrap_or_default()
     }
 
     fn end(&self, claimed: &Claimed) -> String {
@@ -49,7 +61,7 @@ impl Place {
             files: Vec::new(),
         };
         let trouble = TroubleSection::default();
-        report::end(&self.spool, &claimed.claim, &ending, &trouble, &Clock::system()).unwrap();
+        report::end(&self.spool, &claimed.claim, &ending, &trouble, &self.clock()).unwrap();
         claimed.ticket.name.to_string()
     }
 
