@@ -3,10 +3,11 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use crate::acts::{ALL, Act};
-use crate::stage::{Stage, say};
+use crate::stage::{Stage, program, say};
 use crate::traced;
 
 /// The acts that are followed; the others change only what can be derived again, or run programs that are not ours.
@@ -136,10 +137,15 @@ fn parent(path: &Path) -> PathBuf {
     path.parent().unwrap().to_owned()
 }
 
-/// Runs a command line under strace; returns its steps in their order.
+/// Runs a command line under strace, without the programs that it runs; returns its steps in their order.
 fn follow(stage: &Stage, line: &str, input: &str) -> Vec<Step> {
+    follow_all(stage, &["-b", "execve"], line, input)
+}
+
+fn follow_all(stage: &Stage, options: &[&str], line: &str, input: &str) -> Vec<Step> {
     let file = stage.beside("trace");
-    let words = ["strace", "-f", "-y", "-b", "execve", "-o", file.to_str().unwrap(), "-e", CALLS];
+    let words = ["strace", "-f", "-y", "-o", file.to_str().unwrap(), "-e", CALLS];
+    let words: Vec<&str> = words.into_iter().chain(options.iter().copied()).collect();
     let ran = stage.run_behind(&words, line, input);
     assert!(ran.in_time && matches!(ran.code(), Some(0 | 1)), "$ {line}\n{ran:#?}");
     steps(&fs::read_to_string(file).unwrap())
@@ -293,5 +299,28 @@ fn the_index_knows_a_ticket_before_it_has_its_name() {
         let named = |step: &&Step| step.name == "renameat2" && kept(&step.paths[1]);
         let before: Vec<&Step> = steps.iter().take_while(|step| !named(step)).collect();
         assert!(before.iter().any(|step| step.name.starts_with("link") && !kept(&step.paths[1])));
+    }
+}
+
+#[test]
+fn a_request_that_is_handed_in_is_on_the_disk_before_its_pusher_is_answered() {
+    if !traced::ready("flushed in the drop box") {
+        return;
+    }
+    if !rustix::process::geteuid().is_root() {
+        return say("flushed in the drop box: not tried: only root can become somebody else");
+    }
+    for act in acts(&["abort"]) {
+        let stage = Stage::new();
+        let line = (act.prepare)(&stage);
+        fs::set_permissions(stage.beside(""), fs::Permissions::from_mode(0o755)).unwrap();
+        fs::copy(program("syncpkg-abort"), stage.beside("abort")).unwrap();
+        let own = line.replacen("syncpkg-abort", stage.beside("abort").to_str().unwrap(), 1);
+        let pusher = "setpriv --reuid=61002 --regid=61002 --groups=0 --";
+        let steps = follow_all(&stage, &[], &format!("{pusher} {own}"), "");
+        let mut disk = Disk::default();
+        steps.iter().for_each(|step| disk.see(step));
+        assert!(disk.wrong.is_empty(), "{}", disk.wrong.join("\n"));
+        assert_eq!(renames(&steps).len(), 1);
     }
 }

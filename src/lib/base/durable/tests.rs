@@ -51,6 +51,14 @@ fn a_file_moved_onto_itself_is_not_lost() {
 }
 
 #[test]
+fn what_cannot_be_flushed_is_not_moved_onto_itself() {
+    let (place, _, _) = spool();
+    let link = place.path().join("link");
+    std::os::unix::fs::symlink("nothing", &link).unwrap();
+    assert!(shift(&link, &link).is_err());
+}
+
+#[test]
 fn many_files_are_named_with_one_answer() {
     let (place, tmp, _) = spool();
     let targets: Vec<_> = (0..50).map(|n| place.path().join(format!("d{}/f{n}", n % 3))).collect();
