@@ -4,7 +4,8 @@
 //! A chunk's tickets sort after its name, so whoever takes the least name, ticket or chunk, and unpacks chunks as they
 //! come, meets all tickets in claim order without listing more than the chunks before them.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap, HashMap};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -136,7 +137,7 @@ pub(super) fn ring(spool: &Spool, arch: &Arch) -> Result<()> {
 /// Waiting tickets in claim order; of an unpacked chunk and of what is parked only the names are held.
 #[derive(Debug, Default)]
 pub struct InOrder {
-    pending: BTreeSet<(String, Arc<Path>)>,
+    pending: BinaryHeap<Reverse<(String, Arc<Path>)>>,
     prune: bool,
 }
 
@@ -176,10 +177,11 @@ impl InOrder {
 
     /// Adds a directory's names; tells whether there were any.
     fn add(&mut self, directory: &Path) -> Result<bool> {
-        let (names, directory) = (list::names(directory)?, Arc::from(directory));
-        let any = !names.is_empty();
-        self.pending.extend(names.into_iter().map(|name| (name, Arc::clone(&directory))));
-        Ok(any)
+        let (before, shared) = (self.pending.len(), Arc::from(directory));
+        let mut names = std::mem::take(&mut self.pending).into_vec();
+        list::each_name(directory, |name| names.push(Reverse((name.to_owned(), Arc::clone(&shared)))))?;
+        self.pending = names.into();
+        Ok(self.pending.len() > before)
     }
 
     fn unpack(&mut self, chunk: &Path) -> Result<()> {
@@ -195,7 +197,7 @@ impl Iterator for InOrder {
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
-            let (name, directory) = self.pending.pop_first()?;
+            let Reverse((name, directory)) = self.pending.pop()?;
             if is_chunk(&name) {
                 if let Err(error) = self.unpack(&directory.join(&name)) {
                     return Some(Err(error));
