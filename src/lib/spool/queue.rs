@@ -257,7 +257,8 @@ impl<'a> Batch<'a> {
         let stays = |made: &Made| made.superseded.is_none();
         for made in self.made.iter().filter(|made| stays(made)) {
             // What others wait for already may close a circle with them, in place of what it supersedes.
-            if needed.contains(&made.item.name) || self.queue.is_awaited(&made.tree, &made.item.name)? {
+            let awaited = || self.queue.is_awaited(&made.tree, &made.item.name);
+            if needed.contains(&made.item.name) || !made.depends.is_empty() && awaited()? {
                 self.queue.plan(&made.name());
             }
         }
