@@ -3,7 +3,13 @@
 //! The truth is a new bash for each recipe, in a sandbox of its own without network, with the prelude as it is
 //! installed, its own `Finclude` included. SYNCPKG_TREE is a git repository, SYNCPKG_REVISION what of it is read
 //! (HEAD), SYNCPKG_PRELUDE the file `fwmakepkg`.
-#![expect(clippy::unwrap_used, clippy::panic, clippy::print_stdout, reason = "a test may fail and talk")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::indexing_slicing,
+    reason = "a test may fail and talk"
+)]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
