@@ -24,7 +24,7 @@ const SCHEMES: [(&str, &str); 8] = [
 
 /// What comes after name, version 1, release 1 and `archs=(i686 x86_64)`, and what is read: name, version, archs,
 /// sub-packages, groups, makedepends, nobuild; or the beginning of the problem.
-const CONSTRUCTS: [(&str, &str); 24] = [
+const CONSTRUCTS: [(&str, &str); 26] = [
     ("", "a 1 i686,x86_64 a - - -"),
     ("Finclude late", "a 9 i686,x86_64 a - from-scheme -"),
     ("makedepends=(own); Finclude deep; pkgver=2", "a 2 i686,x86_64 a - own,from-scheme -"),
@@ -37,6 +37,8 @@ const CONSTRUCTS: [(&str, &str); 24] = [
     ("cd /; Finclude nowhere", "a 1 i686,x86_64 a - - -"),
     ("_F_major=1.2; pkgver=${_F_major}.$(echo 3 | sed s/3/4/)", "a 1.2.4 i686,x86_64 a - - -"),
     ("pkgver=`python3 -c 'print(1+1)' 2>/dev/null || echo 2`", "a 2 i686,x86_64 a - - -"),
+    ("groups=($(curl -s http://127.0.0.1/x | jq -r .x))", "a 1 i686,x86_64 a - - -"),
+    ("pkgver=$(printf '{\"x\": 2}' | jq -r .x || echo 2)", "a 2 i686,x86_64 a - - -"),
     ("archs=(x86_64 '!i686')", "a 1 x86_64 a - - -"),
     ("archs=(i686 x86_64 '~i686')", "a 1 x86_64 a - - -"),
     ("[ \"$CARCH\" = x86_64 ] && makedepends=(only-there)", "a 1 i686,x86_64 a - only-there -"),
