@@ -45,7 +45,7 @@ fn main() -> ExitCode {
 fn run(args: Args, scene: &mut Scene) -> Result<Status> {
     let spool = if args.enqueue { scene.own_spool()? } else { scene.spool()? };
     let filter = Filter { tree: args.tree.clone(), arch: args.arch.clone(), older_than: args.older_than };
-    let found = unbuilt::find(&scene.config, &spool, &filter, &program::scratch(), &scene.clock)?;
+    let found = unbuilt::find(&scene.config, &spool, &filter, &program::desk(Some(&spool)), &scene.clock)?;
     if args.enqueue {
         return enqueue(&found, &spool, args.json.json, scene);
     }

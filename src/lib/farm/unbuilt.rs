@@ -1,7 +1,6 @@
 //! What was missed: wanted by a tree, not in the package directory, for longer than some time; with the cause.
 
 use std::collections::HashMap;
-use std::path::Path;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -15,7 +14,7 @@ use crate::names::{Arch, Priority, Tree};
 use crate::spool::Spool;
 use crate::spool::waiting::Queue;
 use crate::tree::unbuilt::{self, Missing};
-use crate::tree::{self, Problem, Reading, Repository};
+use crate::tree::{self, Desk, Problem, Reading, Repository};
 
 /// Which packages are looked for.
 #[derive(Debug, Clone)]
@@ -66,11 +65,11 @@ impl Found {
     }
 }
 
-/// Looks through the trees for what is missing. `scratch` is where recipes are unpacked.
+/// Looks through the trees for what is missing. `desk` is where recipes are read.
 ///
 /// # Errors
 /// A tree that is not there, recipes that cannot be read at all, a failing system call.
-pub fn find(config: &Config, spool: &Spool, filter: &Filter, scratch: &Path, clock: &Clock) -> Result<Found> {
+pub fn find(config: &Config, spool: &Spool, filter: &Filter, desk: &Desk, clock: &Clock) -> Result<Found> {
     if let Some(tree) = &filter.tree
         && !config.tree.contains_key(tree)
     {
@@ -83,7 +82,7 @@ pub fn find(config: &Config, spool: &Spool, filter: &Filter, scratch: &Path, clo
             continue;
         }
         let tip = Repository::new(tree, section).tip()?;
-        let readings = tree::read_all(section, tree, &tip, scratch)?;
+        let readings = tree::read_all(section, tree, &tip, desk)?;
         let times = Repository::new(tree, section).commit_times(&tip, &lacking(section, &readings))?;
         for one in missing(tree, section, &times, &readings, filter, clock) {
             let cause = why::cause(config, spool, tree, &one.item, &mut queue, clock)?;
@@ -191,7 +190,7 @@ pub(super) fn ask_for_all(
         config.tree.iter().filter(|(tree, _)| wish.tree.as_ref().is_none_or(|only| only == *tree))
     {
         let tip = Repository::new(tree, section).tip()?;
-        for recipe in tree::read_all(section, tree, &tip, &spool.tmp())?.into_iter().flatten() {
+        for recipe in tree::read_all(section, tree, &tip, &Desk::of(spool))?.into_iter().flatten() {
             let lacks = |arch: &Arch| !is_published(section, &recipe, arch);
             if recipe.wanted_archs(&section.archs).iter().any(lacks) {
                 items.push(format!("{tree}/{}", recipe.name));

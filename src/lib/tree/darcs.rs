@@ -1,6 +1,7 @@
 //! darcs, asked without its hooks, caches and patch indexes.
 
 use std::collections::HashMap;
+use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::Command;
 
@@ -12,7 +13,7 @@ use super::ages::{FEW, Line, pass};
 use super::command::{limited, limited_output, output};
 use super::export::{self, FILE_LIMIT, Selection};
 use super::paths::clean;
-use crate::base::{Error, Result};
+use crate::base::{Error, Result, durable};
 use crate::names::Revision;
 
 const SECONDS: u32 = 600;
@@ -73,6 +74,31 @@ fn at_tip<T>(repository: &Path, revision: &Revision, ask: impl FnOnce() -> Resul
     }
     let answer = ask()?;
     Ok((tip(repository)? == *revision).then_some(answer))
+}
+
+/// Returns the hash of everything that is recorded, if `revision` is the last patch. The patch alone would not do:
+/// one below it may be amended or gone.
+pub(super) fn state(repository: &Path, revision: &Revision) -> Result<Option<String>> {
+    let inventory = repository.join("_darcs/hashed_inventory");
+    let pristine = || {
+        let (mut head, file) = (String::new(), durable::open_regular(&inventory).ok()?);
+        BufReader::new(file.take(200)).read_line(&mut head).ok()?;
+        Some(format!("{revision} {}", head.strip_prefix("pristine:")?.trim_end()))
+    };
+    Ok(at_tip(repository, revision, || Ok(pristine()))?.flatten())
+}
+
+/// Returns all paths with the hashes of their contents, if `revision` is the last patch.
+pub(super) fn contents(repository: &Path, revision: &Revision) -> Result<Option<Vec<(String, String)>>> {
+    let what = format!("list the files of {}", repository.display());
+    let bytes =
+        at_tip(repository, revision, || output(darcs(repository, &["show", "pristine", "--null"]), &what))?;
+    let file = |line: &[u8]| {
+        let (hash, path) = std::str::from_utf8(line).ok()?.split_once(' ')?;
+        let path = clean(path).filter(|_| !path.ends_with('/'))?;
+        Some((path.to_owned(), hash.to_owned()))
+    };
+    Ok(bytes.map(|bytes| bytes.split(|&byte| byte == 0).filter_map(file).collect()))
 }
 
 fn show_files(repository: &Path, revision: Option<&Revision>) -> Result<Vec<String>> {
