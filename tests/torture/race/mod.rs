@@ -232,7 +232,7 @@ fn eight_processes_at_once_lose_nothing_and_have_nothing_twice() {
 /// Whether a process holds a lock of some file, as the kernel lists them: `1: FLOCK  ADVISORY  WRITE PID …`.
 fn has_lock(process: Pid) -> bool {
     let pid = process.as_raw_nonzero().to_string();
-    let locks = std::fs::read_to_string("/proc/locks").unwrap();
+    let locks = fs::read_to_string("/proc/locks").unwrap();
     locks.lines().any(|line| line.split_whitespace().nth(4) == Some(pid.as_str()))
 }
 
