@@ -25,7 +25,7 @@ test:                   ## all tests
 
 torture:                ## what takes minutes: killed and refused at every system call, raced by many processes
 	packaging/needs torture
-	SYNCPKG_TORTURE=all $(CARGO) test --release --locked --test torture -- --include-ignored --nocapture --test-threads=1
+	SYNCPKG_TORTURE=all $(CARGO) test --release --locked --test torture -- --include-ignored --nocapture --test-threads=2
 	PROPTEST_CASES=20000 $(CARGO) test --release --locked --test model -- --nocapture
 
 # TREE is a git repository of FrugalBuilds, PRELUDE the file fwmakepkg, REVISION what of it is read.
