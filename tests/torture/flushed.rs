@@ -142,6 +142,20 @@ fn no_answer_comes_before_its_names_are_on_the_disk() {
 }
 
 #[test]
+fn several_new_tickets_are_on_the_disk_before_the_answer_though_nothing_else_is_flushed() {
+    if !traced::ready("flushed at once") {
+        return;
+    }
+    let stage = Stage::new();
+    stage.ok("syncpkg-init");
+    let steps = follow(&stage, "syncpkg-enqueue gcc make doc", "");
+    let mut disk = Disk::default();
+    steps.iter().for_each(|step| disk.see(step));
+    assert!(disk.wrong.is_empty(), "{}", disk.wrong.join("\n"));
+    assert_eq!(namings(&steps).len(), 3);
+}
+
+#[test]
 fn an_answer_that_rests_on_a_ticket_found_flushes_it_first() {
     if !traced::ready("flushed again") {
         return;
