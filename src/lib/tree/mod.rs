@@ -25,7 +25,8 @@ mod hostile;
 #[cfg(test)]
 mod repositories;
 
-pub use packages::{published, published_paths};
+pub use ages::Change;
+pub use packages::{packages_in, published, published_paths};
 pub use paths::{recipe_directory, recipes_of};
 pub use read::{find, read, read_all};
 pub use recipe::{Problem, Reading, Recipe};
