@@ -43,15 +43,14 @@ pub(super) fn resolve(repository: &Path, name: &str) -> Result<Revision> {
     text.lines().last().unwrap_or_default().parse()
 }
 
-/// Returns all paths of `revision`.
-pub(super) fn list(repository: &Path, revision: &Revision) -> Result<Vec<String>> {
-    Ok(entries(repository, revision, None)?.into_iter().map(|entry| entry.path).collect())
+/// Returns all paths of `revision`, or those of `among` that are there.
+pub(super) fn list(repository: &Path, revision: &Revision, among: Option<&[String]>) -> Result<Vec<String>> {
+    Ok(entries(repository, revision, among)?.into_iter().map(|entry| entry.path).collect())
 }
 
 /// Tells whether `path` is a regular file of `revision`.
 pub(super) fn exists(repository: &Path, revision: &Revision, path: &str) -> Result<bool> {
-    let found = entries(repository, revision, Some(&[path.to_owned()]))?;
-    Ok(found.iter().any(|entry| entry.path == path))
+    Ok(list(repository, revision, Some(&[path.to_owned()]))?.iter().any(|own| own == path))
 }
 
 fn entries(repository: &Path, revision: &Revision, dirs: Option<&[String]>) -> Result<Vec<Entry>> {

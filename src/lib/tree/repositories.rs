@@ -121,6 +121,24 @@ fn a_scan_reads_all_recipes_of_a_revision() {
 }
 
 #[test]
+fn of_the_recipes_asked_for_only_those_that_are_there_are_named() {
+    both(|farm| {
+        farm.commit("a", "1");
+        let tip = farm.commit("b", "1");
+        let there = |count: usize, more: &[&str]| {
+            let paths = (0..count)
+                .map(|n| format!("nope{n}/PKGBUILD"))
+                .chain(more.iter().map(|&path| path.to_owned()));
+            farm.repository().there(&tip, &paths.collect::<Vec<_>>()).unwrap()
+        };
+        for count in [1, 200] {
+            assert_eq!(there(count, &["b/PKGBUILD", "a"]), ["b/PKGBUILD"], "{count}");
+        }
+        assert_eq!(there(0, &[]), [""; 0]);
+    });
+}
+
+#[test]
 fn a_package_is_found_by_its_directory_and_a_sub_package_by_a_scan() {
     both(|farm| {
         farm.commit("a", "1");

@@ -11,6 +11,9 @@ use crate::base::{Error, Result};
 use crate::config::{Scm, TreeSection};
 use crate::names::{Revision, Tree};
 
+/// So many paths are named to git; more would not fit into a command line some day.
+const FEW: usize = 100;
+
 /// The repository of a tree; only ever read.
 #[derive(Debug, Clone, Copy)]
 pub struct Repository<'a> {
@@ -86,10 +89,32 @@ impl<'a> Repository<'a> {
     /// As [`Repository::export`].
     pub fn list(&self, revision: &Revision) -> Result<Vec<String>> {
         let found = match self.section.scm {
-            Scm::Git => git::list(self.path(), revision),
+            Scm::Git => git::list(self.path(), revision, None),
             Scm::Darcs => darcs::list(self.path(), revision),
             Scm::None => plain::list(self.path()),
         };
+        self.recipes(found)
+    }
+
+    /// Returns those of the recipes `paths` that are there at `revision`, sorted; of a few this is quicker than a list
+    /// of all.
+    ///
+    /// # Errors
+    /// As [`Repository::export`].
+    pub fn there(&self, revision: &Revision, paths: &[String]) -> Result<Vec<String>> {
+        if paths.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut listed = match self.section.scm {
+            Scm::Git if paths.len() <= FEW => self.recipes(git::list(self.path(), revision, Some(paths)))?,
+            Scm::Git | Scm::Darcs | Scm::None => self.list(revision)?,
+        };
+        let wanted: HashSet<&String> = paths.iter().collect();
+        listed.retain(|path| wanted.contains(path));
+        Ok(listed)
+    }
+
+    fn recipes(&self, found: Result<Vec<String>>) -> Result<Vec<String>> {
         let mut paths = found.map_err(|error| self.named(error))?;
         paths.retain(|path| is_recipe(path, self.section));
         paths.sort();
