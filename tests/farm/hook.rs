@@ -468,6 +468,34 @@ fn two_pushes_at_once_lose_nothing_and_ask_once() {
 }
 
 #[test]
+fn a_push_waits_for_no_other_hook() {
+    let farm = git_farm();
+    farm.commit("make", "");
+    let file = fs::File::create(farm.at("spool/lock/push-current")).unwrap();
+    file.lock().unwrap();
+    let ran = push(&farm, &["-q", "origin", "main"]);
+    assert!(ran.err.contains("handed in make/PKGBUILD"), "{ran:?}");
+    drop(file);
+    farm.ok("syncpkgd --once");
+    assert_eq!(farm.states("all"), ["make waiting"]);
+}
+
+#[test]
+fn a_push_that_spares_its_builds_does_not_spare_those_that_were_missed() {
+    let farm = git_farm();
+    farm.tool("git", &["config", "receive.advertisePushOptions", "true"], &farm.at("tree.git"));
+    farm.commit("first", "");
+    push(&farm, &["-q", "origin", "main"]);
+    farm.commit("make", "");
+    push_with_a_killed_hook(&farm, &farm.at("tree.git/hooks/post-receive"), || {
+        push(&farm, &["-q", "origin", "main"])
+    });
+    farm.commit("tar", "");
+    let ran = push(&farm, &["-q", "-o", "nobuild", "origin", "main"]);
+    assert!(ran.err.contains("queued make-1-1-x86_64") && !ran.err.contains("tar"), "{ran:?}");
+}
+
+#[test]
 fn a_push_that_changes_what_is_published_is_told_to_bump_the_release() {
     let farm = git_farm();
     fs::create_dir_all(farm.at("packages")).unwrap();

@@ -21,8 +21,8 @@ const AT_ONCE: usize = 40;
 /// How many lines the pusher sees before a summary.
 const LINES: usize = 20;
 
-/// How many recipes a request may name: more do not fit, and are found by looking at all of the tree.
-const NAMED: usize = 5_000;
+/// How many bytes of names a request holds: more do not fit, and are found by looking at all of the tree.
+const NAMED: usize = 400 << 10;
 
 /// What the version control program tells of a push.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -168,13 +168,16 @@ fn ask_or_hand_in(
             "nobody says what the push changed: what of the tree is missing will be looked for".to_owned(),
         );
     }
-    let mut push = push.clone();
-    if push.recipes.len() > NAMED {
-        push.recipes.clear();
-        push.more = true;
-    }
-    drop_box::hand_in(spool, &Request::Push(push), clock)?;
+    drop_box::hand_in(spool, &Request::Push(fitting(push)), clock)?;
     Ok(lines)
+}
+
+/// Of a push that is too large for a request it is only said that nobody says what it changed.
+fn fitting(push: &Push) -> Push {
+    match push.recipes.iter().map(String::len).sum() {
+        0..=NAMED => push.clone(),
+        _ => Push { recipes: Vec::new(), more: true, ..push.clone() },
+    }
 }
 
 /// Problems first: they are what the pusher has to do something about.
@@ -221,5 +224,15 @@ mod tests {
         let told = summary((0..50).map(|n| n.to_string()).collect(), &"push-1".parse().unwrap());
         assert_eq!(told.len(), LINES + 1);
         assert_eq!(told.last().unwrap(), "and 30 more: syncpkg-ls all --batch push-1 shows all tickets");
+    }
+
+    #[test]
+    fn a_push_of_any_size_fits_into_a_request() {
+        let recipes = |count: usize| vec!["\"".repeat(1 << 10); count];
+        let whole = fitting(&Push { recipes: recipes(400), ..Push::default() });
+        assert!(!whole.more && whole.recipes.len() == 400);
+        assert!(toml::to_string(&whole).unwrap().len() < 1 << 20, "even if every byte is written as two");
+        let large = fitting(&Push { recipes: recipes(401), ..Push::default() });
+        assert!(large.more && large.recipes.is_empty());
     }
 }
