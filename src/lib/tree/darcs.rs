@@ -1,5 +1,6 @@
 //! darcs, asked without its hooks, caches and patch indexes.
 
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::process::Command;
 
@@ -11,6 +12,7 @@ use super::ages::{Ages, Change, Line, pass};
 use super::command::{limited, limited_output, output};
 use super::export::{self, FILE_LIMIT, Selection};
 use super::paths::clean;
+use super::pristine;
 use crate::base::{Error, Result};
 use crate::names::Revision;
 
@@ -64,14 +66,25 @@ pub(super) fn list(repository: &Path, revision: &Revision) -> Result<Vec<String>
     }
 }
 
-/// Returns what `ask` does if `revision` is the last patch before and after: then darcs can be asked without
-/// saying which, and answers at once. With `--match` it puts together the whole tree for each file it shows.
+/// Returns what `ask` does if `revision` is the last patch all the while: then darcs can be asked without saying
+/// which, and answers at once. With `--match` it puts together the whole tree for each file it shows.
 fn at_tip<T>(repository: &Path, revision: &Revision, ask: impl FnOnce() -> Result<T>) -> Result<Option<T>> {
+    let before = inventory(repository);
     if tip(repository)? != *revision {
         return Ok(None);
     }
     let answer = ask()?;
-    Ok((tip(repository)? == *revision).then_some(answer))
+    let still = match before {
+        Some(before) => inventory(repository) == Some(before),
+        None => tip(repository)? == *revision,
+    };
+    Ok(still.then_some(answer))
+}
+
+/// Tells one state of the list of patches from any other: darcs writes it anew and renames it.
+fn inventory(repository: &Path) -> Option<(u64, u64, i64, i64)> {
+    let meta = repository.join("_darcs/hashed_inventory").symlink_metadata().ok()?;
+    Some((meta.ino(), meta.len(), meta.mtime(), meta.mtime_nsec()))
 }
 
 fn show_files(repository: &Path, revision: Option<&Revision>) -> Result<Vec<String>> {
@@ -84,15 +97,21 @@ fn show_files(repository: &Path, revision: Option<&Revision>) -> Result<Vec<Stri
     Ok(paths.filter_map(clean).map(str::to_owned).collect())
 }
 
-/// Writes the selected files as of the patch `revision` into `into`: file by file when directories of the last
-/// patch are listed, else as a lazy clone. The repository's working directory is not used: a push may be changing
-/// it, or there is none.
+/// Writes the selected files as of the patch `revision` into `into`: from what darcs keeps of its last patch, else
+/// file by file when directories are listed, else as a lazy clone. The repository's working directory is not used: a
+/// push may be changing it, or there is none.
 pub(super) fn export(
     repository: &Path,
     revision: &Revision,
     selection: &Selection<'_>,
     into: &Path,
 ) -> Result<()> {
+    let kept = at_tip(repository, revision, || unpack(repository, selection, into));
+    if matches!(kept, Ok(Some(()))) {
+        return Ok(());
+    }
+    // Darcs may keep its files otherwise some day; it is asked for them then.
+    let _ = std::fs::remove_dir_all(into);
     if selection.listed().is_some() {
         if at_tip(repository, revision, || show(repository, selection, into))?.is_some() {
             return Ok(());
@@ -100,6 +119,19 @@ pub(super) fn export(
         let _ = std::fs::remove_dir_all(into);
     }
     clone(repository, revision, into)
+}
+
+fn unpack(repository: &Path, selection: &Selection<'_>, into: &Path) -> Result<()> {
+    let bytes = output(darcs(repository, &["show", "pristine"]), "list what darcs keeps")?;
+    let mut files = pristine::files(&String::from_utf8_lossy(&bytes));
+    files.retain(|file| selection.takes(&file.path));
+    export::make_root(into)?;
+    for (file, bytes) in files.iter().zip(pristine::contents(repository, &files)?) {
+        if let Some(bytes) = bytes {
+            export::write(into, &file.path, &bytes)?;
+        }
+    }
+    Ok(())
 }
 
 fn show(repository: &Path, selection: &Selection<'_>, into: &Path) -> Result<()> {

@@ -13,6 +13,7 @@ mod git;
 mod packages;
 mod paths;
 mod plain;
+mod pristine;
 mod read;
 mod recipe;
 mod revision;
