@@ -499,6 +499,20 @@ fn a_push_that_spares_its_builds_does_not_spare_those_that_were_missed() {
 }
 
 #[test]
+fn a_push_that_spares_its_builds_does_so_though_nobody_says_what_it_changed() {
+    let farm = git_farm();
+    farm.tool("git", &["config", "receive.advertisePushOptions", "true"], &farm.at("tree.git"));
+    farm.commit("first", "");
+    push(&farm, &["-q", "origin", "main"]);
+    farm.tool("git", &["update-ref", "-d", "refs/heads/main"], &farm.at("tree.git"));
+    let tip = farm.commit("make", "");
+    let ran = push(&farm, &["-q", "-o", "nobuild", "origin", "main"]);
+    assert_eq!((ran.status, ran.err.as_str()), (0, ""));
+    farm.ok("syncpkgd --once");
+    assert_eq!((farm.states("all"), seen(&farm)), (vec!["first waiting".to_owned()], tip));
+}
+
+#[test]
 fn a_push_that_changes_what_is_published_is_told_to_bump_the_release() {
     let farm = git_farm();
     fs::create_dir_all(farm.at("packages")).unwrap();

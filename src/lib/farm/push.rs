@@ -54,6 +54,8 @@ pub fn act(
     let own: BTreeSet<String> = tree::recipes_of(&push.recipes, section).into_iter().collect();
     let mut recipes: BTreeSet<String> = tree::recipes_of(&missed, section).into_iter().collect();
     match push.nobuild {
+        // What of it is its own cannot be told: syncpkg-unbuilt will find the rest.
+        true if push.more => recipes.clear(),
         true => recipes.retain(|recipe| !own.contains(recipe)),
         false => recipes.extend(own),
     }
