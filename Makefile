@@ -28,10 +28,15 @@ torture:                ## what takes minutes: killed and refused at every syste
 	SYNCPKG_TORTURE=all $(CARGO) test --release --locked --test torture -- --include-ignored --nocapture --test-threads=1
 	PROPTEST_CASES=20000 $(CARGO) test --release --locked --test model -- --nocapture
 
+# TREE is a git repository of FrugalBuilds, PRELUDE the file fwmakepkg, REVISION what of it is read.
+agreement:              ## whether each recipe of TREE is read as a plain bash with PRELUDE reads it
+	SYNCPKG_TREE=$(TREE) SYNCPKG_PRELUDE=$(PRELUDE) SYNCPKG_REVISION=$(or $(REVISION),HEAD) \
+		$(CARGO) test --release --locked --test agreement -- --ignored --nocapture
+
 bench:                  ## what everything costs, beside the disk and others like it; leave the machine idle
 	packaging/needs bench
 	$(CARGO) build --release --locked
-	for b in floor process peers wait memory flat; do $(CARGO) bench --locked --bench $$b || exit 1; done
+	for b in floor process peers wait memory flat recipes; do $(CARGO) bench --locked --bench $$b || exit 1; done
 
 lint:                   ## formatting, clippy, licences and advisories, shell scripts
 	$(CARGO) fmt --check
@@ -77,4 +82,4 @@ clean:                  ## what was compiled, and the demo
 help:                   ## this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' Makefile | expand -t 18
 
-.PHONY: build demo test torture bench lint install install-master install-builder install-config clean help
+.PHONY: build demo test torture agreement bench lint install install-master install-builder install-config clean help

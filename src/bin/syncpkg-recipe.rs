@@ -33,8 +33,9 @@ fn main() -> ExitCode {
 }
 
 fn run(args: Args, scene: &mut Scene) -> Result<Status> {
-    let selection =
-        Selection { tree: args.tree, directory: program::current_dir().ok(), scratch: program::scratch() };
+    // There may be no spool here: then nothing is known of earlier readings.
+    let desk = program::desk(scene.spool().ok().as_ref());
+    let selection = Selection { tree: args.tree, directory: program::current_dir().ok(), desk };
     if args.recipes.is_empty() {
         let readings = recipe::whole(&scene.config, &selection, args.needed_by.as_ref())?;
         return print(&readings, args.json.json, scene);

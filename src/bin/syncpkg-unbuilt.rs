@@ -12,6 +12,7 @@ use syncpkg::farm::unbuilt::{self, Filter, Found, Obsolete};
 use syncpkg::names::{Arch, Tree};
 use syncpkg::program::{self, Common, Json, Scene, Status};
 use syncpkg::spool::Spool;
+use syncpkg::tree::Desk;
 
 /// Lists what the tree wants and the package directory lacks, with the cause.
 #[derive(Parser)]
@@ -48,10 +49,11 @@ fn main() -> ExitCode {
 fn run(args: Args, scene: &mut Scene) -> Result<Status> {
     let spool = if args.enqueue { scene.own_spool()? } else { scene.spool()? };
     let filter = Filter { tree: args.tree.clone(), arch: args.arch.clone(), older_than: args.older_than };
+    let desk = program::desk(Some(&spool));
     if args.obsolete {
-        return obsolete(&filter, args.json.json, scene);
+        return obsolete(&filter, &desk, args.json.json, scene);
     }
-    let found = unbuilt::find(&scene.config, &spool, &filter, &program::scratch(), &scene.clock)?;
+    let found = unbuilt::find(&scene.config, &spool, &filter, &desk, &scene.clock)?;
     if args.enqueue {
         return enqueue(&found, &spool, args.json.json, scene);
     }
@@ -71,8 +73,8 @@ fn say_unreadable(found: &Found, scene: &Scene) {
     found.rows.iter().filter(|row| row.item.is_none()).for_each(|row| scene.say(&row.line));
 }
 
-fn obsolete(filter: &Filter, json: bool, scene: &mut Scene) -> Result<Status> {
-    let found = unbuilt::obsolete(&scene.config, filter, &program::scratch())?;
+fn obsolete(filter: &Filter, desk: &Desk, json: bool, scene: &mut Scene) -> Result<Status> {
+    let found = unbuilt::obsolete(&scene.config, filter, desk)?;
     if json {
         program::objects(&mut scene.out, &found)?;
     } else {

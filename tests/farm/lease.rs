@@ -51,6 +51,24 @@ fn a_damaged_ticket_keeps_no_other_claim_from_coming_back() {
 }
 
 #[test]
+fn a_builder_that_stands_still_in_the_middle_of_an_answer_keeps_no_other_claim_from_coming_back() {
+    let farm = Farm::new();
+    for (name, builder) in [("gcc", "b1"), ("make", "b2")] {
+        farm.later(1).push(name, "");
+        farm.claim(builder);
+    }
+    farm.ok("syncpkgd --once");
+    let answer = std::fs::File::open(farm.at("spool/run/b1")).unwrap();
+    fs2::FileExt::lock_exclusive(&answer).unwrap();
+    let round = farm.later(601).run("syncpkgd --once");
+    assert!(round.status == 75 && round.err.contains("run/b1: somebody else holds it"), "{round:?}");
+    assert_eq!(farm.states(""), ["gcc building", "make waiting"]);
+    drop(answer);
+    farm.ok("syncpkgd --once");
+    assert_eq!(farm.states(""), ["gcc waiting", "make waiting"]);
+}
+
+#[test]
 fn a_beat_after_the_lease_was_lost_says_stop() {
     let farm = Farm::new();
     farm.push("gcc", "");

@@ -1,13 +1,14 @@
 //! No answer before its names are on the disk: the order of a program's renames, flushes and answers, as strace
 //! saw them. It holds on any file system, also on one that happens to keep what nobody flushed.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use crate::acts::{ALL, Act};
 use crate::stage::{Stage, program, say};
+use crate::steps::{Step, both_wait, follow, follow_all, is_draft, is_ours, kept, namings, parent, place};
 use crate::traced;
 
 /// The acts that are followed; the others change only what can be derived again, or run programs that are not ours.
@@ -31,16 +32,6 @@ const FOLLOWED: [&str; 14] = [
 /// Those whose repeat rests on a ticket that it finds.
 const FINDING: [&str; 6] = ["enqueue", "claim", "report built", "report failed", "report trouble", "abort"];
 
-const CALLS: &str = "trace=renameat2,link,linkat,mkdir,mkdirat,unlink,unlinkat,fsync,fdatasync,syncfs,write,\
-                     pwrite64,copy_file_range,sendfile,exit_group";
-
-/// One call that succeeded: its name, and the paths in it, in their order.
-struct Step {
-    name: String,
-    paths: Vec<PathBuf>,
-    text: String,
-}
-
 /// What a power cut would take back at some moment.
 #[derive(Default)]
 struct Disk {
@@ -59,9 +50,10 @@ impl Disk {
             ("write", _) if text.starts_with("write(1<") => self.answer(text),
             ("exit_group", _) => self.answer(text),
             ("write" | "pwrite64", [path, ..]) | ("copy_file_range" | "sendfile", [.., path]) => {
-                self.bytes.extend(kept(path).then(|| path.clone()));
+                self.bytes.extend(is_ours(path).then(|| path.clone()));
             }
             ("renameat2", [from, to]) => self.rename(from, to, text),
+            ("link" | "linkat", [of, name]) => self.link(of, name, text),
             ("mkdir" | "mkdirat", [path]) => self.names.extend([parent(path)]),
             ("unlink" | "unlinkat", [path]) if kept(path) && !is_draft(path) => {
                 self.names.extend([parent(path)]);
@@ -78,6 +70,13 @@ impl Disk {
 
     fn flush_all(&mut self) {
         [&mut self.bytes, &mut self.names, &mut self.moved].into_iter().for_each(BTreeSet::clear);
+    }
+
+    fn link(&mut self, of: &Path, name: &Path, text: &str) {
+        if kept(name) && self.bytes.contains(of) {
+            self.wrong.push(format!("name before data: {text}"));
+        }
+        self.names.extend(kept(name).then(|| parent(name)));
     }
 
     fn rename(&mut self, from: &Path, to: &Path, text: &str) {
@@ -104,102 +103,11 @@ impl Disk {
         let sets =
             [("the names in", &self.names), ("the bytes of", &self.bytes), ("the move to", &self.moved)];
         for (what, set) in sets {
-            for path in set.iter().filter(|path| !is_draft(path)) {
+            for path in set.iter().filter(|path| kept(path) && !is_draft(path)) {
                 self.wrong.push(format!("answered before {what} {}: {text}", path.display()));
             }
         }
     }
-}
-
-/// What lies in the spool and cannot be derived again.
-fn kept(path: &Path) -> bool {
-    place(path).is_some_and(|place| !["cache", "live", "lock"].contains(&place.as_str()))
-}
-
-fn place(path: &Path) -> Option<String> {
-    let mut parts = path.iter().skip_while(|part| *part != "spool").skip(1);
-    parts.next().map(|part| part.to_string_lossy().into_owned())
-}
-
-/// What nobody reads before it has another name.
-fn is_draft(path: &Path) -> bool {
-    let dotted = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
-    dotted || place(path).as_deref() == Some("tmp")
-}
-
-/// A waiting ticket may go back to where it waited before.
-fn both_wait(from: &Path, to: &Path) -> bool {
-    let waits = |path: &Path| matches!(place(path).as_deref(), Some("new" | "park"));
-    waits(from) && waits(to)
-}
-
-fn parent(path: &Path) -> PathBuf {
-    path.parent().unwrap().to_owned()
-}
-
-/// Runs a command line under strace, without the programs that it runs; returns its steps in their order.
-fn follow(stage: &Stage, line: &str, input: &str) -> Vec<Step> {
-    follow_all(stage, &["-b", "execve"], line, input)
-}
-
-fn follow_all(stage: &Stage, options: &[&str], line: &str, input: &str) -> Vec<Step> {
-    let file = stage.beside("trace");
-    let words = ["strace", "-f", "-y", "-o", file.to_str().unwrap(), "-e", CALLS];
-    let words: Vec<&str> = words.into_iter().chain(options.iter().copied()).collect();
-    let ran = stage.run_behind(&words, line, input);
-    assert!(ran.in_time && matches!(ran.code(), Some(0 | 1)), "$ {line}\n{ran:#?}");
-    steps(&fs::read_to_string(file).unwrap())
-}
-
-/// A call that another process interrupts is written in two halves: it counts when it has ended.
-fn steps(text: &str) -> Vec<Step> {
-    let (mut begun, mut steps) = (HashMap::new(), Vec::new());
-    for (process, call) in text.lines().filter_map(|line| line.split_once(' ')) {
-        let call = call.trim_start();
-        if let Some(first) = call.strip_suffix(" <unfinished ...>") {
-            begun.insert(process, first.to_owned());
-        } else if let Some((_, rest)) = call.split_once(" resumed>") {
-            let first = begun.remove(process).unwrap_or_default();
-            steps.extend(step(&format!("{first}{rest}")));
-        } else {
-            steps.extend(step(call));
-        }
-    }
-    steps
-}
-
-fn step(text: &str) -> Option<Step> {
-    let (name, rest) = text.split_once('(')?;
-    let failed = text.contains(") = -1 ");
-    let by_descriptor = !["rename", "link", "mkdir", "unlink"].iter().any(|stem| name.starts_with(stem));
-    let paths = if by_descriptor { between(rest, '<', '>') } else { named(rest) };
-    (!failed).then(|| Step { name: name.to_owned(), paths, text: text.to_owned() })
-}
-
-/// The quoted paths of a call; a relative one begins at the directory before it.
-fn named(text: &str) -> Vec<PathBuf> {
-    let mut directory = PathBuf::new();
-    let mut paths = Vec::new();
-    for (number, part) in text.split('"').enumerate() {
-        if number % 2 == 1 {
-            paths.push(directory.join(part));
-        } else if let Some(path) = between(part, '<', '>').pop() {
-            directory = path;
-        }
-    }
-    paths
-}
-
-fn between(text: &str, open: char, close: char) -> Vec<PathBuf> {
-    let parts = text.split(open).skip(1).filter_map(|part| part.split_once(close));
-    parts.map(|(path, _)| PathBuf::from(path)).collect()
-}
-
-/// The renames to what is kept, but for those of tickets that wait before and after: (from, to).
-fn renames(steps: &[Step]) -> Vec<(PathBuf, PathBuf)> {
-    let all = steps.iter().filter(|step| step.name == "renameat2");
-    let pairs = all.map(|step| (step.paths[0].clone(), step.paths[1].clone()));
-    pairs.filter(|(from, to)| kept(to) && !both_wait(from, to)).collect()
 }
 
 /// Whether a name and its bytes were flushed before the answer, or before what is told.
@@ -227,7 +135,7 @@ fn no_answer_comes_before_its_names_are_on_the_disk() {
         let mut disk = Disk::default();
         steps.iter().for_each(|step| disk.see(step));
         assert!(disk.wrong.is_empty(), "{}:\n{}", act.name, disk.wrong.join("\n"));
-        renamed += renames(&steps).len();
+        renamed += namings(&steps).len();
     }
     say(&format!("flushed: {renamed} names in {} acts", FOLLOWED.len()));
     assert!(renamed > 20, "only {renamed} names");
@@ -241,7 +149,7 @@ fn an_answer_that_rests_on_a_ticket_found_flushes_it_first() {
     for act in acts(&FINDING) {
         let stage = Stage::new();
         let line = (act.prepare)(&stage);
-        let (_, ticket) = renames(&follow(&stage, &line, act.input)).pop().unwrap();
+        let (_, ticket) = namings(&follow(&stage, &line, act.input)).pop().unwrap();
         let again = follow(&stage, &line, act.input);
         assert!(is_flushed(&again, &ticket), "{}: {} was found, not flushed", act.name, ticket.display());
     }
@@ -256,7 +164,7 @@ fn what_an_interrupted_report_had_put_is_flushed_by_its_repeat() {
         let stage = Stage::new();
         let line = (act.prepare)(&stage);
         stage.save();
-        let mut made = renames(&follow(&stage, &line, act.input));
+        let mut made = namings(&follow(&stage, &line, act.input));
         stage.put_back();
         let (trace, _) = traced::trace(&stage, &line, act.input);
         let last = trace.changing().into_iter().filter(|call| call.name == "renameat2").max().unwrap();
@@ -278,7 +186,7 @@ fn of_a_ticket_that_has_two_names_the_later_is_flushed_before_the_other_goes() {
     for act in acts(&["report built", "report failed"]) {
         let stage = Stage::new();
         let line = (act.prepare)(&stage);
-        let (from, to) = renames(&follow(&stage, &line, act.input)).pop().unwrap();
+        let (from, to) = namings(&follow(&stage, &line, act.input)).pop().unwrap();
         fs::hard_link(&to, &from).unwrap();
         let again = follow(&stage, &line, act.input);
         let gone = again.iter().position(|step| step.name.starts_with("unlink") && step.paths[0] == from);
@@ -296,9 +204,8 @@ fn the_index_knows_a_ticket_before_it_has_its_name() {
         let stage = Stage::new();
         let line = (act.prepare)(&stage);
         let steps = follow(&stage, &line, act.input);
-        let named = |step: &&Step| step.name == "renameat2" && kept(&step.paths[1]);
-        let before: Vec<&Step> = steps.iter().take_while(|step| !named(step)).collect();
-        assert!(before.iter().any(|step| step.name.starts_with("link") && !kept(&step.paths[1])));
+        let (entry, ticket) = namings(&steps).pop().unwrap();
+        assert!(!kept(&entry) && place(&ticket).unwrap() == "new", "{} is in no index", ticket.display());
     }
 }
 
@@ -321,6 +228,6 @@ fn a_request_that_is_handed_in_is_on_the_disk_before_its_pusher_is_answered() {
         let mut disk = Disk::default();
         steps.iter().for_each(|step| disk.see(step));
         assert!(disk.wrong.is_empty(), "{}", disk.wrong.join("\n"));
-        assert_eq!(renames(&steps).len(), 1);
+        assert_eq!(namings(&steps).len(), 1);
     }
 }

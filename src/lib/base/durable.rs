@@ -70,36 +70,28 @@ pub fn put_from<S: Read + Seek>(tmp: &Path, target: &Path, source: &mut S) -> Re
     }
 }
 
-/// Writes `bytes` to the new file `path`, not durable yet: a draft, for [`name_all`]. Returns it open.
+/// Writes `bytes` to the new file `path`, not durable yet: a draft, for [`name_all`].
 ///
 /// # Errors
 /// Any failing system call.
-pub fn draft(path: &Path, bytes: &[u8]) -> Result<File> {
+pub fn draft(path: &Path, bytes: &[u8]) -> Result<()> {
     let mut file = match create_at(path) {
         Err(Errno::NOENT) => make_dir(parent(path)).map(|()| create_at(path))?,
         other => other,
     }
     .map_err(|source| Error::io("create", path, source))?;
-    file.write_all(bytes).map_err(|source| Error::io("write", path, source))?;
-    Ok(file)
+    file.write_all(bytes).map_err(|source| Error::io("write", path, source))
 }
 
-/// Names the drafts in `drafts`, each called like its target, durably before one answer: all data (one fsync of the
-/// `only` one, or for several one `syncfs`), all names, each directory once.
+/// Names the drafts in `drafts`, each called like its target, durably before one answer: all data, all names, each
+/// directory once.
 ///
 /// # Errors
 /// As [`put`]; a name that exists is an error here. Some of the files may have been named.
-pub fn name_all(
-    drafts: &Path,
-    only: Option<&File>,
-    targets: &mut dyn Iterator<Item = Result<PathBuf>>,
-) -> Result<()> {
+pub fn name_all(drafts: &Path, targets: &mut dyn Iterator<Item = Result<PathBuf>>) -> Result<()> {
     let draft = |target: &Path| drafts.join(target.file_name().unwrap_or_default());
-    match only {
-        Some(file) => file.sync_all().map_err(|source| Error::io("fsync a file in", drafts, source))?,
-        // One flush of the file system instead of an fsync for each file; same promise, see `put_from`.
-        None => sync_fs(drafts)?,
-    }
+    // One flush of the file system instead of an fsync for each file; same promise, see `put_from`.
+    sync_fs(drafts)?;
     let mut directories = BTreeSet::new();
     for target in targets {
         let target = target?;
@@ -109,6 +101,40 @@ pub fn name_all(
         directories.insert(parent(&target).to_owned());
     }
     directories.iter().try_for_each(|directory| sync_dir(directory))
+}
+
+/// Puts `bytes` durably under `target`, which must be free; `entry`, in an index, becomes another name of the file in place
+/// of whatever had it. It is there first, and half written: so no name is made only to be taken away.
+///
+/// # Errors
+/// As [`put`]; a `target` that exists.
+pub fn put_entry(entry: &Path, target: &Path, bytes: &[u8]) -> Result<()> {
+    let (draft, mut file) = match create_at(entry) {
+        Ok(file) => (entry.to_owned(), file),
+        // One that is there stays whole until the new one is written.
+        Err(_) => create(parent(entry), entry)?,
+    };
+    let put = file
+        .write_all(bytes)
+        .map_err(|source| Error::io("write", target, source))
+        .and_then(|()| file.sync_all().map_err(|source| Error::io("fsync", target, source)))
+        .and_then(|()| if draft == entry { Ok(()) } else { rename_over(&draft, entry) })
+        .and_then(|()| link_free(entry, target));
+    if put.is_err() {
+        discard(&draft);
+    }
+    put.and_then(|()| sync_dir(parent(target)))
+}
+
+fn rename_over(from: &Path, to: &Path) -> Result<()> {
+    fs::rename(from, to).map_err(|source| Error::io("rename", to, source))
+}
+
+fn link_free(entry: &Path, target: &Path) -> Result<()> {
+    match into(entry, target, || rustix::fs::link(entry, target))? {
+        Err(Errno::EXIST) => Err(taken(target)),
+        other => other.map_err(|source| Error::io("link", target, source)),
+    }
 }
 
 fn taken(target: &Path) -> Error {
@@ -265,15 +291,15 @@ pub fn remove(path: &Path) -> Result<()> {
     }
 }
 
-/// Removes the directory `path` with all that is in it; one that is gone already is fine.
+/// Removes the directory `path` with all that is in it; one that is gone already is fine. Not fsynced: for what is
+/// removed again, or does no harm, when a power cut brings it back.
 ///
 /// # Errors
 /// Any other failing system call.
 pub fn remove_tree(path: &Path) -> Result<()> {
     match fs::remove_dir_all(path) {
-        Ok(()) => sync_dir(parent(path)),
-        Err(source) if source.kind() == io::ErrorKind::NotFound => Ok(()),
-        Err(source) => Err(Error::io("remove", path, source)),
+        Err(source) if source.kind() != io::ErrorKind::NotFound => Err(Error::io("remove", path, source)),
+        Ok(()) | Err(_) => Ok(()),
     }
 }
 
@@ -391,17 +417,22 @@ fn name(path: &Path, target: &Path) -> Result<bool> {
     }
 }
 
-/// Renames into a directory that is made when it is missing, and again when somebody removes it, empty, before the
-/// rename comes. Either name may be what is missing: the source is looked at before that is judged.
+/// Renames into a directory that is made when it is missing.
 fn rename_into(from: &Path, to: &Path) -> Result<Result<(), Errno>> {
+    into(from, to, || rename_free(from, to))
+}
+
+/// Names something in a directory that is made when it is missing, and again when somebody removes it, empty, before
+/// the name comes. Either name may be what is missing: the source is looked at before that is judged.
+fn into(from: &Path, to: &Path, name: impl Fn() -> Result<(), Errno>) -> Result<Result<(), Errno>> {
     for _ in 0..100 {
-        match rename_free(from, to) {
+        match name() {
             Err(Errno::NOENT) if present(from)? => make_dir(parent(to))?,
             other => return Ok(other),
         }
     }
     Err(Error::again(format!(
-        "cannot rename {}: somebody keeps removing {}",
+        "cannot name {}: somebody keeps removing {}",
         from.display(),
         parent(to).display()
     )))

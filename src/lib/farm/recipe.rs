@@ -7,7 +7,7 @@ use crate::base::output::inert;
 use crate::base::{Error, Result};
 use crate::config::{Config, Scm, TreeSection};
 use crate::names::{Name, Revision, Tree};
-use crate::tree::{self, Reading, Recipe, Repository};
+use crate::tree::{self, Desk, Reading, Recipe, Repository};
 
 use super::operand::{Wanted, operand};
 
@@ -18,8 +18,8 @@ pub struct Selection {
     pub tree: Option<Tree>,
     /// Where relative paths begin.
     pub directory: Option<PathBuf>,
-    /// Where recipes are unpacked.
-    pub scratch: PathBuf,
+    /// Where recipes are read.
+    pub desk: Desk,
 }
 
 /// Reads the recipe that `text` (a path or a name) means, at the tip of its tree.
@@ -40,7 +40,7 @@ pub fn one(config: &Config, selection: &Selection, text: &str) -> Result<Vec<Rea
             if paths.is_empty() {
                 return Err(nothing());
             }
-            tree::read(section, &name, &tip, &paths, &selection.scratch)
+            tree::read(section, &name, &tip, &paths, &selection.desk.scratch)
         }
         Wanted::Name(package) => {
             found(section, &name, &tip, package, selection).and_then(|one| one.ok_or_else(nothing))
@@ -58,7 +58,7 @@ fn found(
     package: &Name,
     selection: &Selection,
 ) -> Result<Option<Vec<Reading>>> {
-    Ok(tree::find(section, name, tip, package, &selection.scratch)?.map(|reading| vec![reading]))
+    Ok(tree::find(section, name, tip, package, &selection.desk)?.map(|reading| vec![reading]))
 }
 
 /// Reads all recipes, or those that need `needed`, directly or not, in build order; and what cannot be read.
@@ -73,7 +73,7 @@ pub fn whole(config: &Config, selection: &Selection, needed: Option<&Name>) -> R
     for (name, section) in &config.tree {
         if selection.tree.as_ref().is_none_or(|only| only == name) {
             let tip = Repository::new(name, section).tip()?;
-            let all = tree::read_all(section, name, &tip, &selection.scratch)?;
+            let all = tree::read_all(section, name, &tip, &selection.desk)?;
             let makes = |recipe: &Recipe| needed.is_some_and(|needed| recipe.provided().contains(needed));
             known |= all.iter().flatten().any(makes);
             match needed {

@@ -15,6 +15,7 @@ use crate::names::State;
 use crate::spool::InOrder;
 use crate::spool::waiting::Queue;
 use crate::spool::{Spool, list};
+use crate::tree::Desk;
 use crate::web::{self, Counts, Facts, FirstError, Sources, UnbuiltRow};
 
 /// How old what is known to be missing may be on the pages; a look through the trees costs seconds.
@@ -89,7 +90,7 @@ fn missing(config: &Config, spool: &Spool, clock: &Clock) -> Result<Vec<UnbuiltR
         return Ok(looked.rows);
     }
     let filter = unbuilt::Filter { tree: None, arch: None, older_than: MISSING };
-    let found = unbuilt::find(config, spool, &filter, &spool.tmp(), clock)?;
+    let found = unbuilt::find(config, spool, &filter, &Desk::of(spool), clock)?;
     let rows = found.rows.into_iter().filter_map(|row| {
         Some(UnbuiltRow {
             path: row.path,

@@ -1,7 +1,7 @@
 //! What was missed: wanted by a tree, not in the package directory, for longer than some time; with the cause.
 
 use std::collections::{BTreeSet, HashMap};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -15,7 +15,7 @@ use crate::names::{Arch, Priority, Revision, Tree};
 use crate::spool::Spool;
 use crate::spool::waiting::Queue;
 use crate::tree::unbuilt::{self, Missing};
-use crate::tree::{self, Change, Problem, Reading, Repository};
+use crate::tree::{self, Change, Desk, Problem, Reading, Repository};
 
 /// Which packages are looked for.
 #[derive(Debug, Clone)]
@@ -84,16 +84,16 @@ impl Found {
     }
 }
 
-/// Looks through the trees for what is missing. `scratch` is where recipes are unpacked.
+/// Looks through the trees for what is missing. `desk` is where recipes are read.
 ///
 /// # Errors
 /// A tree that is not there, recipes that cannot be read at all, a failing system call.
-pub fn find(config: &Config, spool: &Spool, filter: &Filter, scratch: &Path, clock: &Clock) -> Result<Found> {
+pub fn find(config: &Config, spool: &Spool, filter: &Filter, desk: &Desk, clock: &Clock) -> Result<Found> {
     let mut queue = Queue::new(spool);
     let mut found = Found::default();
     for (tree, section) in trees(config, filter)? {
         let tip = Repository::new(tree, section).tip()?;
-        let readings = tree::read_all(section, tree, &tip, scratch)?;
+        let readings = tree::read_all(section, tree, &tip, desk)?;
         let cache = spool.at("cache").join(format!("ages-{tree}"));
         let ages = Repository::new(tree, section).ages(&tip, &directories(&readings), &cache)?;
         let pushes = Pushes::new(spool, tree, section, &tip)?;
@@ -219,15 +219,15 @@ fn row(one: &Missing, cause: String, clock: &Clock) -> Row {
     }
 }
 
-/// Looks through the package directories for what no recipe wants any more. `scratch` is where recipes are unpacked.
+/// Looks through the package directories for what no recipe wants any more. `desk` is where recipes are read.
 ///
 /// # Errors
 /// As [`find`], and a package directory that cannot be read.
-pub fn obsolete(config: &Config, filter: &Filter, scratch: &Path) -> Result<Vec<Obsolete>> {
+pub fn obsolete(config: &Config, filter: &Filter, desk: &Desk) -> Result<Vec<Obsolete>> {
     let mut found = Vec::new();
     for (tree, section) in trees(config, filter)? {
         let tip = Repository::new(tree, section).tip()?;
-        let readings = tree::read_all(section, tree, &tip, scratch)?;
+        let readings = tree::read_all(section, tree, &tip, desk)?;
         for (file, item) in tree::packages_in(section)? {
             if let Some(cause) = unbuilt::obsolete(&readings, &item).filter(|_| filter.takes(&item.arch)) {
                 found.push(Obsolete { tree: tree.clone(), file, item: item.to_string(), cause });
@@ -272,7 +272,7 @@ pub(super) fn ask_for_all(
         config.tree.iter().filter(|(tree, _)| wish.tree.as_ref().is_none_or(|only| only == *tree))
     {
         let tip = Repository::new(tree, section).tip()?;
-        for recipe in tree::read_all(section, tree, &tip, &spool.tmp())?.into_iter().flatten() {
+        for recipe in tree::read_all(section, tree, &tip, &Desk::of(spool))?.into_iter().flatten() {
             let lacks = |arch: &Arch| !is_published(section, &recipe, arch);
             if recipe.wanted_archs(&section.archs).iter().any(lacks) {
                 items.push(format!("{tree}/{}", recipe.name));

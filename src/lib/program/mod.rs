@@ -22,6 +22,7 @@ use crate::config::Config;
 use crate::farm::ask::Answered;
 use crate::spool::Spool;
 use crate::spool::listed::Listed;
+use crate::tree::Desk;
 
 pub use identity::Caller;
 pub use options::{Common, Json};
@@ -273,9 +274,9 @@ pub fn input_lines() -> Result<Vec<String>> {
     Ok(String::from_utf8_lossy(&bytes).lines().map(str::to_owned).collect())
 }
 
-/// Returns where what is needed for a moment may be put by somebody who does not own the spool.
-pub fn scratch() -> PathBuf {
-    std::env::temp_dir()
+/// Returns where recipes may be read by somebody who may not own `spool`.
+pub fn desk(spool: Option<&Spool>) -> Desk {
+    Desk { scratch: std::env::temp_dir(), kept: spool.map(|spool| spool.at("cache")) }
 }
 
 /// Returns a question that is answered yes from the moment somebody asks this process to end (TERM, INT).

@@ -67,6 +67,12 @@ impl Index {
         self.root.join(&package.tree).join(&package.arch).join(&package.name)
     }
 
+    /// Puts a ticket durably under `target`, which must be free, and as the last one asked for. Whoever looks it up
+    /// before it is there finds it half written or nowhere, and searches.
+    pub fn put(&self, package: &Package, target: &Path, bytes: &[u8]) -> Result<()> {
+        durable::put_entry(&self.file(package), target, bytes)
+    }
+
     /// Notes that the ticket in `file` is the last one asked for.
     pub fn add(&self, file: &Path, package: &Package) -> Result<()> {
         match durable::link(file, &self.file(package)) {
@@ -79,6 +85,9 @@ impl Index {
     /// Returns the ticket of the package that was asked for last, if something of it may be unfinished.
     pub fn get(&self, package: &Package) -> Result<Option<Ticket>> {
         let file = self.file(package);
+        if !durable::present(&file)? {
+            return Ok(None);
+        }
         match Ticket::read(&file) {
             Ok(ticket) => Ok(Some(ticket)),
             Err(_) if !durable::present(&file)? => Ok(None),

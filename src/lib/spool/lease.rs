@@ -87,6 +87,9 @@ struct Table {
 /// The largest table that is read, bytes: some 400,000 claims.
 const LARGEST_TABLE: u64 = 64 << 20;
 
+/// How long a beat may take: meanwhile nobody can ask for anything.
+const BEAT: Duration = Duration::from_millis(200);
+
 /// A claim's file time, and when the reaper first saw it so.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 struct Sighting {
@@ -120,7 +123,8 @@ fn judge(
 /// Takes back every claim that has not been heard of for `lease`; returns what each ticket became.
 ///
 /// # Errors
-/// A failing system call; what was taken back before stays taken back.
+/// A failing system call, or a builder's program that stands still in the middle of an answer: the others' claims are
+/// taken back all the same.
 pub fn reclaim(
     spool: &Spool,
     lease: Duration,
@@ -135,15 +139,19 @@ pub fn reclaim(
     let now = u64::try_from(clock.boot().as_millis()).unwrap_or(u64::MAX);
     let lease = u64::try_from(lease.as_millis()).unwrap_or(u64::MAX);
     let (mut next, silent) = judge(&known, &there, &life(spool, clock), now, lease);
-    let mut lost = Vec::new();
+    let (mut lost, mut done) = (Vec::new(), Ok(()));
     for entry in entries.iter().filter(|entry| silent.contains(&entry.name.to_string())) {
-        if let Some(entry) = take_back(spool, entry, there.get(&entry.name.to_string()), trouble, clock)? {
-            next.claims.remove(&entry.name.to_string());
-            lost.push(entry);
+        match take_back(spool, entry, there.get(&entry.name.to_string()), trouble, clock) {
+            Ok(Some(entry)) => {
+                next.claims.remove(&entry.name.to_string());
+                lost.push(entry);
+            }
+            Ok(None) => {}
+            Err(error) => done = done.and(Err(error)),
         }
     }
     durable::replace(&path, record::text(&next)?.as_bytes())?;
-    Ok(lost)
+    done.map(|()| lost)
 }
 
 /// What a table of sightings is good for: this boot, and this very spool. A backup put in its place does not know of the
@@ -164,7 +172,7 @@ fn take_back(
 ) -> Result<Option<Entry>> {
     let (Some(builder), Stand::Building(hold)) = (&entry.builder, &entry.name.stand) else { return Ok(None) };
     let _queue = spool.lock_queue(lock::PATIENCE)?;
-    let _beats = lock::exclusive_dir(&spool.run_dir(builder), lock::PATIENCE)?;
+    let _beats = lock::exclusive_dir(&spool.run_dir(builder), BEAT)?;
     // Looked at once more: a beat may have come between the round's look and the lock.
     if mtime(&entry.path).as_ref() != seen {
         return Ok(None);

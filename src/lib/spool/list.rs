@@ -267,9 +267,12 @@ pub(super) fn each_name(directory: &Path, mut take: impl FnMut(&str)) -> Result<
     let mut buffer = [const { MaybeUninit::uninit() }; 8 << 10];
     let mut entries = RawDir::new(opened, &mut buffer);
     while let Some(entry) = entries.next() {
-        if let Ok(name) = entry.map_err(failed)?.file_name().to_str()
-            && !name.starts_with('.')
-        {
+        let entry = match entry {
+            // It was removed, empty, since it was opened.
+            Err(Errno::NOENT) => return Ok(()),
+            entry => entry.map_err(failed)?,
+        };
+        if let Some(name) = entry.file_name().to_str().ok().filter(|name| !name.starts_with('.')) {
             take(name);
         }
     }

@@ -1,13 +1,13 @@
 //! Asking for builds: what becomes of a request, given what is in the spool already.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
-use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 pub use super::decide::{Answer, Ask};
 use super::decide::{Decision, Known, decide, is_same};
+use super::index::Index;
 use super::look::Look;
 use super::report::{blank, file};
 use super::waiting::{Needy, Queue};
@@ -37,8 +37,10 @@ pub struct Batch<'a> {
     ids: std::vec::IntoIter<Id>,
     drafts: PathBuf,
     made: Vec<Made>,
-    /// The draft that was written last.
-    last: Option<File>,
+    /// No more than one request comes.
+    is_one: bool,
+    /// The text of its ticket.
+    one: String,
     by_package: HashMap<Package, usize>,
     supersede: Vec<(Entry, Id)>,
     _lock: Lock,
@@ -80,7 +82,8 @@ impl<'a> Batch<'a> {
             ids: Id::batch(clock.now(), count).into_iter(),
             drafts: drafts(spool, count),
             made: Vec::with_capacity(count),
-            last: None,
+            is_one: count == 1,
+            one: String::new(),
             by_package: HashMap::with_capacity(count),
             supersede: Vec::new(),
             _lock: lock,
@@ -198,8 +201,12 @@ impl<'a> Batch<'a> {
         if let Err(error) = name.check_length() {
             return Ok(Answer::Refused(error.to_string()));
         }
-        let draft = self.drafts.join(name.to_string());
-        self.last = Some(durable::draft(&draft, ticket.text()?.as_bytes())?);
+        let text = ticket.text()?;
+        if self.is_one {
+            self.one = text;
+        } else {
+            durable::draft(&self.drafts.join(name.to_string()), text.as_bytes())?;
+        }
         self.supersede.extend(replaced.into_iter().map(|entry| (entry, id)));
         if let Some(before) = self.by_package.insert(package, self.made.len())
             && let Some(before) = self.made.get_mut(before)
@@ -220,6 +227,10 @@ impl<'a> Batch<'a> {
         Ok(Answer::Made(name))
     }
 
+    fn index(&mut self) -> Result<&Index> {
+        self.queue.look().index().ok_or_else(|| Error::wrong("the queue has no index"))
+    }
+
     /// Makes the batch durable: what waits for something is parked, the index knows of everything before it has its
     /// name, and then older tickets make way (between the two both wait, which the check mends).
     ///
@@ -235,20 +246,28 @@ impl<'a> Batch<'a> {
     }
 
     fn name(&mut self, made: &[Made]) -> Result<()> {
-        let Some(index) = self.queue.look().index() else {
-            return Err(Error::wrong("the queue has no index"));
-        };
-        for name in made.iter().map(Made::name) {
-            index.add(&self.drafts.join(name.to_string()), &name.package())?;
-        }
-        let drafts = self.drafts.clone();
-        let only = self.last.take_if(|_| made.len() == 1);
-        durable::name_all(&drafts, only.as_ref(), &mut made.iter().map(|made| self.place(made)))?;
-        if self.drafts != self.spool.tmp() {
-            durable::prune(&self.drafts);
+        match made {
+            [made] if self.is_one => {
+                let (text, target) = (std::mem::take(&mut self.one), self.place(made)?);
+                self.index()?.put(&made.name().package(), &target, text.as_bytes())?;
+            }
+            _ => self.name_all(made)?,
         }
         let archs: BTreeSet<&Arch> = made.iter().map(|made| &made.item.arch).collect();
         archs.into_iter().try_for_each(|arch| shelf::ring(self.spool, arch))
+    }
+
+    fn name_all(&mut self, made: &[Made]) -> Result<()> {
+        let drafts = self.drafts.clone();
+        let index = self.index()?;
+        for name in made.iter().map(Made::name) {
+            index.add(&drafts.join(name.to_string()), &name.package())?;
+        }
+        durable::name_all(&drafts, &mut made.iter().map(|made| self.place(made)))?;
+        if drafts != self.spool.tmp() {
+            durable::prune(&drafts);
+        }
+        Ok(())
     }
 
     /// What waits for something is parked; not what makes way at once, whose needs are not those of its successor.
@@ -257,7 +276,8 @@ impl<'a> Batch<'a> {
         let stays = |made: &Made| made.superseded.is_none();
         for made in self.made.iter().filter(|made| stays(made)) {
             // What others wait for already may close a circle with them, in place of what it supersedes.
-            if needed.contains(&made.item.name) || self.queue.is_awaited(&made.tree, &made.item.name)? {
+            let awaited = || self.queue.is_awaited(&made.tree, &made.item.name);
+            if needed.contains(&made.item.name) || !made.depends.is_empty() && awaited()? {
                 self.queue.plan(&made.name());
             }
         }

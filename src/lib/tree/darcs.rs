@@ -1,5 +1,6 @@
 //! darcs, asked without its hooks, caches and patch indexes.
 
+use std::io::{BufRead, BufReader, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::process::Command;
@@ -13,7 +14,7 @@ use super::command::{limited, limited_output, output};
 use super::export::{self, FILE_LIMIT, Selection};
 use super::paths::clean;
 use super::pristine;
-use crate::base::{Error, Result};
+use crate::base::{Error, Result, durable};
 use crate::names::Revision;
 
 const SECONDS: u32 = 600;
@@ -87,6 +88,34 @@ fn inventory(repository: &Path) -> Option<(u64, u64, i64, i64)> {
     Some((meta.ino(), meta.len(), meta.mtime(), meta.mtime_nsec()))
 }
 
+/// Returns the hash of everything that is recorded, if `revision` is the last patch. The patch alone would not do:
+/// one below it may be amended or gone.
+pub(super) fn state(repository: &Path, revision: &Revision) -> Result<Option<String>> {
+    let inventory = repository.join("_darcs/hashed_inventory");
+    let pristine = || {
+        let (mut head, file) = (String::new(), durable::open_regular(&inventory).ok()?);
+        BufReader::new(file.take(200)).read_line(&mut head).ok()?;
+        Some(format!("{revision} {}", head.strip_prefix("pristine:")?.trim_end()))
+    };
+    Ok(at_tip(repository, revision, || Ok(pristine()))?.flatten())
+}
+
+/// Returns all paths with the hashes of their contents, if `revision` is the last patch.
+pub(super) fn contents(repository: &Path, revision: &Revision) -> Result<Option<Vec<(String, String)>>> {
+    at_tip(repository, revision, || recorded(repository))
+}
+
+fn recorded(repository: &Path) -> Result<Vec<(String, String)>> {
+    let what = format!("list the files of {}", repository.display());
+    let bytes = output(darcs(repository, &["show", "pristine", "--null"]), &what)?;
+    let file = |line: &[u8]| {
+        let (hash, path) = std::str::from_utf8(line).ok()?.split_once(' ')?;
+        let path = clean(path).filter(|_| !path.ends_with('/'))?;
+        Some((path.to_owned(), hash.to_owned()))
+    };
+    Ok(bytes.split(|&byte| byte == 0).filter_map(file).collect())
+}
+
 fn show_files(repository: &Path, revision: Option<&Revision>) -> Result<Vec<String>> {
     let mut command = darcs(repository, &["show", "files", "--no-pending", "--no-directories", "--null"]);
     if let Some(revision) = revision {
@@ -122,13 +151,13 @@ pub(super) fn export(
 }
 
 fn unpack(repository: &Path, selection: &Selection<'_>, into: &Path) -> Result<()> {
-    let bytes = output(darcs(repository, &["show", "pristine"]), "list what darcs keeps")?;
-    let mut files = pristine::files(&String::from_utf8_lossy(&bytes));
-    files.retain(|file| selection.takes(&file.path));
+    let mut files = recorded(repository)?;
+    files.retain(|(path, _)| selection.takes(path));
+    let hashes: Vec<&str> = files.iter().map(|(_, hash)| hash.as_str()).collect();
     export::make_root(into)?;
-    for (file, bytes) in files.iter().zip(pristine::contents(repository, &files)?) {
+    for ((path, _), bytes) in files.iter().zip(pristine::contents(repository, &hashes)?) {
         if let Some(bytes) = bytes {
-            export::write(into, &file.path, &bytes)?;
+            export::write(into, path, &bytes)?;
         }
     }
     Ok(())

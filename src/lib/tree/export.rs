@@ -5,12 +5,15 @@ use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
-use super::paths::{clean, recipes_of};
+use super::paths::{clean, recipe_directory, recipes_of};
 use crate::base::{Error, Result};
 use crate::config::{Format, TreeSection};
 
 /// Larger files are no recipes and nothing a recipe reads; they are left out.
 pub(super) const FILE_LIMIT: u64 = 1 << 20;
+
+/// The directory of the schemes that recipes include.
+pub(super) const SCHEMES: &str = "source/include";
 
 /// What of a tree is wanted.
 pub(super) struct Selection<'a> {
@@ -27,7 +30,7 @@ impl<'a> Selection<'a> {
     /// Returns the directory of schemes that every recipe may include.
     pub(super) fn schemes(&self) -> Option<&'static str> {
         match self.section.format {
-            Format::Frugalbuild => Some("source/include"),
+            Format::Frugalbuild => Some(SCHEMES),
             Format::Pkgbuild => None,
         }
     }
@@ -67,12 +70,10 @@ fn open_up(dir: &Path) -> Result<()> {
         .map_err(|source| Error::io("open up", dir, source))
 }
 
-/// Writes the file `path`, new below `into`; a path that leads elsewhere is passed over.
-pub(super) fn write(into: &Path, path: &str, bytes: &[u8]) -> Result<()> {
-    let Some(path) = clean(path) else { return Ok(()) };
+/// Makes the directory `path` below `into`, and those above it, open to the reader.
+pub(super) fn make_dirs(into: &Path, path: &str) -> Result<()> {
     let mut dir = into.to_path_buf();
-    let (above, _) = path.rsplit_once('/').unwrap_or(("", path));
-    for part in above.split('/').filter(|part| !part.is_empty()) {
+    for part in path.split('/').filter(|part| !part.is_empty()) {
         dir.push(part);
         if !dir.is_dir() {
             DirBuilder::new()
@@ -82,6 +83,13 @@ pub(super) fn write(into: &Path, path: &str, bytes: &[u8]) -> Result<()> {
             open_up(&dir)?;
         }
     }
+    Ok(())
+}
+
+/// Writes the file `path`, new below `into`; a path that leads elsewhere is passed over.
+pub(super) fn write(into: &Path, path: &str, bytes: &[u8]) -> Result<()> {
+    let Some(path) = clean(path) else { return Ok(()) };
+    make_dirs(into, recipe_directory(path))?;
     let target = into.join(path);
     let failed = |source| Error::io("write", &target, source);
     let mut file = File::options().write(true).create_new(true).mode(0o644).open(&target).map_err(failed)?;

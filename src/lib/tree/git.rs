@@ -48,6 +48,20 @@ pub(super) fn list(repository: &Path, revision: &Revision, among: Option<&[Strin
     Ok(entries(repository, revision, among)?.into_iter().map(|entry| entry.path).collect())
 }
 
+/// Returns all paths of regular files of `revision` with the names of their objects.
+pub(super) fn contents(repository: &Path, revision: &Revision) -> Result<Vec<(String, String)>> {
+    let mut command = git(repository);
+    // Without the sizes, which git would have to look up one by one.
+    command.args(["ls-tree", "-r", "-z", "--full-tree", revision.as_str()]);
+    let bytes = output(command, &format!("list the files of {revision} in {}", repository.display()))?;
+    let file = |line: &[u8]| {
+        let (head, path) = std::str::from_utf8(line).ok()?.split_once('\t')?;
+        let object = head.strip_prefix("100")?.split(' ').nth(2)?;
+        Some((path.to_owned(), object.to_owned()))
+    };
+    Ok(bytes.split(|&byte| byte == 0).filter_map(file).collect())
+}
+
 /// Tells whether `path` is a regular file of `revision`.
 pub(super) fn exists(repository: &Path, revision: &Revision, path: &str) -> Result<bool> {
     Ok(list(repository, revision, Some(&[path.to_owned()]))?.iter().any(|own| own == path))

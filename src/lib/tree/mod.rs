@@ -10,11 +10,13 @@ mod command;
 mod darcs;
 mod export;
 mod git;
+mod kept;
 mod packages;
 mod paths;
 mod plain;
 mod pristine;
 mod read;
+mod readers;
 mod recipe;
 mod revision;
 mod sandbox;
@@ -22,14 +24,18 @@ mod session;
 pub mod unbuilt;
 
 #[cfg(test)]
+mod constructs;
+#[cfg(test)]
 mod hostile;
+#[cfg(test)]
+mod keeping;
 #[cfg(test)]
 mod repositories;
 
 pub use ages::Change;
 pub use packages::{packages_in, published, published_paths};
 pub use paths::{recipe_directory, recipes_of};
-pub use read::{find, read, read_all};
+pub use read::{Desk, find, read, read_all};
 pub use recipe::{Problem, Reading, Recipe};
 pub use revision::Repository;
 pub use sandbox::Limits;

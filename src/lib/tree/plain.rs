@@ -34,15 +34,23 @@ pub(super) fn list(root: &Path) -> Result<Vec<String>> {
 
 /// Returns the SHA-256 over paths and contents of all recipe directories.
 pub(super) fn tip(section: &TreeSection) -> Result<Revision> {
-    let selection = Selection::new(section, None);
     let mut hash = Sha256::new();
-    for path in list(&section.path)?.iter().filter(|path| selection.takes(path)) {
-        let bytes = durable::read(&section.path.join(path), FILE_LIMIT).unwrap_or_default();
-        hash.update(format!("{path}\0{}\0", bytes.len()));
-        hash.update(&bytes);
+    for (path, digest) in contents(section)? {
+        hash.update(format!("{path}\0{digest}\0"));
     }
-    let digits: String = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
-    digits.parse()
+    format!("{:x}", hash.finalize()).parse()
+}
+
+/// Returns the paths of all files of recipe directories with the SHA-256 of their contents.
+pub(super) fn contents(section: &TreeSection) -> Result<Vec<(String, String)>> {
+    let selection = Selection::new(section, None);
+    let mut paths = list(&section.path)?;
+    paths.retain(|path| selection.takes(path));
+    let digest = |path: &String| {
+        let bytes = durable::read(&section.path.join(path), FILE_LIMIT).unwrap_or_default();
+        format!("{:x}", Sha256::digest(bytes))
+    };
+    Ok(paths.into_iter().map(|path| (path.clone(), digest(&path))).collect())
 }
 
 /// Copies the selected files into `into`, as they are now: there is no other revision.

@@ -1,16 +1,38 @@
-//! Reading recipes of a revision: exported into a scratch directory, read in the sandbox, judged.
+//! Reading recipes of a revision: exported into a scratch directory, read in the sandbox, judged; or known already.
 
 use std::path::{Path, PathBuf};
 
+use super::kept::{Kept, Sources};
 use super::paths::{is_recipe, recipe_directory};
+use super::readers::{Read, readings};
 use super::recipe::{Problem, Reading};
 use super::revision::Repository;
-use super::sandbox::{Limits, readings};
+use super::sandbox::Limits;
 use crate::base::durable::make_dir;
 use crate::base::random;
 use crate::base::{Error, Result};
 use crate::config::TreeSection;
 use crate::names::{Name, Revision, Tree};
+use crate::spool::Spool;
+
+/// Up to so many directories are asked of a repository by name; more, and all are.
+const BY_NAME: usize = 64;
+
+/// Where whole trees are read.
+#[derive(Debug, Clone)]
+pub struct Desk {
+    /// For what is needed meanwhile.
+    pub scratch: PathBuf,
+    /// For what is known afterwards; without it everything is read each time.
+    pub kept: Option<PathBuf>,
+}
+
+impl Desk {
+    /// Returns the desk of the owner of `spool`.
+    pub fn of(spool: &Spool) -> Self {
+        Self { scratch: spool.tmp(), kept: Some(spool.at("cache")) }
+    }
+}
 
 /// A directory below the scratch directory; dropped, it is gone.
 struct Place(PathBuf);
@@ -45,15 +67,16 @@ pub fn read(
     }
     let (good, _): (Vec<String>, Vec<String>) =
         paths.iter().cloned().partition(|path| is_recipe(path, section));
-    let dirs: Vec<String> = good.iter().map(|path| recipe_directory(path).to_owned()).collect();
-    let mut read =
-        read_at(Repository::new(tree, section), revision, Some(&dirs), &good, scratch)?.into_iter();
+    let mut read = read_at(Repository::new(tree, section), revision, &good, scratch)?.into_iter();
     let foreign = |path: &String| Problem {
         path: crate::base::output::inert(path),
         error: format!("it is not where recipes of the tree {tree} are ({})", section.recipes),
     };
     let reading = |path: &String| match is_recipe(path, section) {
-        true => read.next().ok_or_else(|| Error::wrong("cannot read recipes: one was lost")),
+        true => read
+            .next()
+            .map(|read| read.reading)
+            .ok_or_else(|| Error::wrong("cannot read recipes: one was lost")),
         false => Ok(Err(foreign(path))),
     };
     paths.iter().map(reading).collect()
@@ -67,22 +90,61 @@ pub fn read_all(
     section: &TreeSection,
     tree: &Tree,
     revision: &Revision,
-    scratch: &Path,
+    desk: &Desk,
 ) -> Result<Vec<Reading>> {
     let repository = Repository::new(tree, section);
+    let state = repository.state(revision)?;
+    if let (Some(dir), Some(state)) = (&desk.kept, state)
+        && let Some(readings) =
+            read_changed(repository, revision, state, &dir.join(format!("recipes-{tree}")), &desk.scratch)?
+    {
+        return Ok(readings);
+    }
     let paths = repository.list(revision)?;
-    read_at(repository, revision, None, &paths, scratch)
+    let read = read_at(repository, revision, &paths, &desk.scratch)?;
+    Ok(read.into_iter().map(|read| read.reading).collect())
+}
+
+/// Reads what is not kept in `file`, and keeps all; none when the repository cannot say what has changed.
+fn read_changed(
+    repository: Repository<'_>,
+    revision: &Revision,
+    state: String,
+    file: &Path,
+    scratch: &Path,
+) -> Result<Option<Vec<Reading>>> {
+    let kept = Kept::load(file, repository.section);
+    if kept.state == state {
+        let read = read_at(repository, revision, &kept.unsure, scratch)?;
+        let more = kept.unsure.iter().cloned().zip(read.into_iter().map(|read| read.reading)).collect();
+        return Ok(Some(kept.with(more)));
+    }
+    let Some(mut contents) = repository.contents(revision)? else { return Ok(None) };
+    contents.sort();
+    let sources = Sources::new(repository.section, &contents);
+    let (mut kept, missing) = kept.renewed(state.clone(), &sources);
+    let read = read_at(repository, revision, &missing, scratch)?;
+    missing.iter().zip(&read).for_each(|(path, read)| kept.add(path, read, &sources));
+    // What was read is what was listed only if nothing has moved meanwhile.
+    if repository.state(revision)? == Some(state) {
+        kept.store(file);
+    }
+    let more = missing.into_iter().zip(read.into_iter().map(|read| read.reading)).collect();
+    Ok(Some(kept.with(more)))
 }
 
 fn read_at(
     repository: Repository<'_>,
     revision: &Revision,
-    dirs: Option<&[String]>,
     paths: &[String],
     scratch: &Path,
-) -> Result<Vec<Reading>> {
+) -> Result<Vec<Read>> {
+    if paths.is_empty() {
+        return Ok(Vec::new());
+    }
     let place = Place::new(scratch)?;
-    repository.export(revision, dirs, &place.0)?;
+    let dirs: Vec<String> = paths.iter().map(|path| recipe_directory(path).to_owned()).collect();
+    repository.export(revision, (dirs.len() <= BY_NAME).then_some(&dirs), &place.0)?;
     readings(repository.section, &place.0, paths, Limits::default())
 }
 
@@ -96,7 +158,7 @@ pub fn find(
     tree: &Tree,
     revision: &Revision,
     name: &Name,
-    scratch: &Path,
+    desk: &Desk,
 ) -> Result<Option<Reading>> {
     let called = |path: &String| recipe_directory(path).rsplit('/').next() == Some(name.as_str());
     let all = Repository::new(tree, section).list(revision)?;
@@ -105,12 +167,12 @@ pub fn find(
         Ok(recipe) => recipe.name == *name || recipe.subpkgs.contains(name),
         Err(_) => false,
     };
-    let near = read(section, tree, revision, &near, scratch)?;
+    let near = read(section, tree, revision, &near, &desk.scratch)?;
     if let Some(found) = near.iter().find(|reading| produces(reading)) {
         return Ok(Some(found.clone()));
     }
     if let Some(problem) = near.into_iter().find(std::result::Result::is_err) {
         return Ok(Some(problem));
     }
-    Ok(read_all(section, tree, revision, scratch)?.into_iter().find(produces))
+    Ok(read_all(section, tree, revision, desk)?.into_iter().find(produces))
 }

@@ -1,6 +1,6 @@
 //! What a recipe says, checked: names, versions and architectures have passed their grammar.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::session::Fields;
 use crate::base::output::{acts, inert};
@@ -9,7 +9,7 @@ use crate::config::Format;
 use crate::names::{Arch, Name, Release, Version};
 
 /// What a recipe says.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Recipe {
     /// The recipe file, relative to the tree's root.
     pub path: String,
@@ -30,10 +30,10 @@ pub struct Recipe {
     /// What it needs to be built.
     pub makedepends: Vec<String>,
     /// What its tests need.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub checkdepends: Vec<String>,
     /// What it can stand in for.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub provides: Vec<String>,
     /// Switches of the packaging.
     pub options: Vec<String>,
@@ -44,7 +44,7 @@ pub struct Recipe {
 }
 
 /// A recipe that could not be read.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Problem {
     /// The recipe file, relative to the tree's root.
     pub path: String,

@@ -3,14 +3,14 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::{Repository, find, read, read_all};
+use super::{Desk, Repository, find, read, read_all};
 use crate::config::{Scm, TreeSection};
 use crate::names::{Revision, Tree};
 
-struct Farm {
-    place: tempfile::TempDir,
-    section: TreeSection,
-    tree: Tree,
+pub(super) struct Farm {
+    pub(super) place: tempfile::TempDir,
+    pub(super) section: TreeSection,
+    pub(super) tree: Tree,
 }
 
 fn run(dir: &Path, words: &[&str]) -> String {
@@ -29,7 +29,7 @@ fn run(dir: &Path, words: &[&str]) -> String {
 
 impl Farm {
     /// An empty repository of the kind `scm`.
-    fn new(scm: Scm) -> Self {
+    pub(super) fn new(scm: Scm) -> Self {
         let place = tempfile::tempdir().unwrap();
         let path = place.path().join("repository");
         std::fs::create_dir(&path).unwrap();
@@ -42,12 +42,16 @@ impl Farm {
         Self { place, section, tree: "t".parse().unwrap() }
     }
 
-    fn repository(&self) -> Repository<'_> {
+    pub(super) fn repository(&self) -> Repository<'_> {
         Repository::new(&self.tree, &self.section)
     }
 
     fn cache(&self) -> PathBuf {
         self.place.path().join("ages")
+    }
+
+    pub(super) fn desk(&self) -> Desk {
+        Desk { scratch: self.scratch(), kept: Some(self.place.path().join("kept")) }
     }
 
     fn scratch(&self) -> PathBuf {
@@ -64,7 +68,7 @@ impl Farm {
         self.record()
     }
 
-    fn record(&self) -> Revision {
+    pub(super) fn record(&self) -> Revision {
         let path = &self.section.path;
         match self.section.scm {
             Scm::Git => {
@@ -113,7 +117,7 @@ fn a_scan_reads_all_recipes_of_a_revision() {
         let old = farm.commit("a", "1");
         let new = farm.commit("b", "1");
         for (revision, names) in [(old, "a"), (new, "a b")] {
-            let read = read_all(&farm.section, &farm.tree, &revision, &farm.scratch()).unwrap();
+            let read = read_all(&farm.section, &farm.tree, &revision, &farm.desk()).unwrap();
             let read: Vec<String> = read.into_iter().map(|recipe| recipe.unwrap().name.to_string()).collect();
             assert_eq!(read.join(" "), names);
         }
@@ -145,7 +149,7 @@ fn a_package_is_found_by_its_directory_and_a_sub_package_by_a_scan() {
         let tip = farm.commit("b", "1");
         for (name, found) in [("b", Some("b")), ("a-doc", Some("a")), ("c", None)] {
             let reading =
-                find(&farm.section, &farm.tree, &tip, &name.parse().unwrap(), &farm.scratch()).unwrap();
+                find(&farm.section, &farm.tree, &tip, &name.parse().unwrap(), &farm.desk()).unwrap();
             assert_eq!(reading.map(|recipe| recipe.unwrap().name.to_string()).as_deref(), found);
         }
     });
@@ -326,6 +330,6 @@ fn a_plain_directory_has_the_revision_of_its_recipes() {
     assert_eq!(farm.version(&two, "a"), "2");
     assert!(farm.repository().resolve(one.as_str()).is_err());
     assert!(farm.repository().ages(&two, &["a".to_owned()], &farm.cache()).unwrap().contains_key("a"));
-    let read = read_all(&farm.section, &farm.tree, &two, &farm.scratch()).unwrap();
+    let read = read_all(&farm.section, &farm.tree, &two, &farm.desk()).unwrap();
     assert_eq!(read.len(), 1);
 }

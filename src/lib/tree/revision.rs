@@ -121,6 +121,34 @@ impl<'a> Repository<'a> {
         Ok(paths)
     }
 
+    /// Returns a word for everything that is in `revision`: the same word, the same files. None when it cannot be
+    /// said at once.
+    ///
+    /// # Errors
+    /// As [`Repository::export`].
+    pub fn state(&self, revision: &Revision) -> Result<Option<String>> {
+        let found = match self.section.scm {
+            Scm::Git => Ok(Some(revision.to_string())),
+            Scm::Darcs => darcs::state(self.path(), revision),
+            Scm::None => plain::tip(self.section).map(|tip| (tip == *revision).then(|| tip.to_string())),
+        };
+        found.map_err(|error| self.named(error))
+    }
+
+    /// Returns the paths of `revision`, each with a word that is another one when the content is; none when the
+    /// repository cannot say.
+    ///
+    /// # Errors
+    /// As [`Repository::export`].
+    pub fn contents(&self, revision: &Revision) -> Result<Option<Vec<(String, String)>>> {
+        let found = match self.section.scm {
+            Scm::Git => git::contents(self.path(), revision).map(Some),
+            Scm::Darcs => darcs::contents(self.path(), revision),
+            Scm::None => plain::contents(self.section).map(Some),
+        };
+        found.map_err(|error| self.named(error))
+    }
+
     /// Tells whether `path` is a regular file of `revision`.
     ///
     /// # Errors

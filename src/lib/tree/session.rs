@@ -3,16 +3,20 @@
 use std::io::{self, Read, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
-use std::process::{Child, ChildStderr, ChildStdout, Command, Stdio};
+use std::process::{Child, ChildStderr, ChildStdout, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
+use super::sandbox::Launch;
 use crate::base::random;
 use crate::base::{Error, Result};
 
 /// The most that is kept of what recipes say on standard error.
 const TALK: usize = 8 << 10;
+
+/// How long the end of what was killed is waited for.
+const DEATH: Duration = Duration::from_secs(2);
 
 /// What the reader said about one recipe: keys with values, a key as often as it likes.
 #[derive(Debug, Default)]
@@ -60,28 +64,35 @@ pub(super) struct Session {
     talk: ChildStderr,
     heard: Vec<u8>,
     said: Vec<u8>,
+    common: Vec<String>,
 }
 
 impl Session {
-    /// Starts `command` and waits until its reader is ready.
+    /// Starts what `launch` says and waits until its reader is ready.
     ///
     /// # Errors
     /// It does not start, or not within `patience`.
-    pub(super) fn start(mut command: Command, patience: Duration) -> Result<Self> {
+    pub(super) fn start(launch: Launch, patience: Duration) -> Result<Self> {
+        let Launch { mut command, bash } = launch;
         let failed = |why: &str| Error::wrong(format!("cannot read recipes: {why}"));
         // A socket, because a recipe could open the reader's end of a pipe through /proc.
         let (requests, theirs) =
             UnixStream::pair().map_err(|source| Error::io("make", "a socket", source))?;
         command.stdin(OwnedFd::from(theirs)).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().map_err(not_installed)?;
+        drop(bash);
         let (Some(answers), Some(talk)) = (child.stdout.take(), child.stderr.take()) else {
             return Err(failed("the sandbox has no output"));
         };
-        let mut session = Self { child, requests, answers, talk, heard: Vec::new(), said: Vec::new() };
+        let mut session =
+            Self { child, requests, answers, talk, heard: Vec::new(), said: Vec::new(), common: Vec::new() };
         match session.hear(b"ready\0", patience, TALK) {
-            Ok(_) => Ok(session),
+            Ok(before) => {
+                session.common = Fields::parse(&before).all("scheme").map(str::to_owned).collect();
+                Ok(session)
+            }
             Err(why) => {
-                let said = crate::base::output::inert(session.first_said());
+                let said = crate::base::output::inert(session.last_said());
                 Err(failed(&format!(
                     "the sandbox does not start: {}",
                     if said.is_empty() { &why } else { &said }
@@ -100,11 +111,7 @@ impl Session {
             .map_err(|source| source.to_string())
             .and_then(|()| self.hear(format!("{begin}\0").as_bytes(), patience, limit))
             .and_then(|_| self.hear(format!("{end}\0").as_bytes(), patience, limit));
-        // What was said on standard error before the end was said.
-        let heard = heard.and_then(|fields| {
-            self.listen(Duration::ZERO).map(|_| fields).map_err(|source| source.to_string())
-        });
-        match heard {
+        match heard.and_then(|fields| self.hear_out().map(|()| fields)) {
             Ok(fields) => {
                 Turn::Done(Fields::parse(&fields), String::from_utf8_lossy(&self.said).into_owned())
             }
@@ -112,9 +119,27 @@ impl Session {
         }
     }
 
-    fn first_said(&self) -> &str {
+    /// Returns the schemes that the prelude included for all.
+    pub(super) fn common(&self) -> &[String] {
+        &self.common
+    }
+
+    fn last_said(&self) -> &str {
         let text = std::str::from_utf8(&self.said).unwrap_or_default();
-        text.lines().next().unwrap_or_default()
+        text.lines().last().unwrap_or_default()
+    }
+
+    /// Takes in what is left on standard error when nobody is alive who could say more: the next recipe must not
+    /// answer for it.
+    fn hear_out(&mut self) -> Result<(), String> {
+        loop {
+            let mut talk = [PollFd::new(&self.talk, PollFlags::IN)];
+            poll(&mut talk, Some(&Timespec::default())).map_err(|errno| errno.to_string())?;
+            if !talk.iter().any(|fd| fd.revents().contains(PollFlags::IN)) {
+                return Ok(());
+            }
+            self.listen(Duration::ZERO).map_err(|source| source.to_string())?;
+        }
     }
 
     /// Returns what comes before `mark` and forgets both.
@@ -172,9 +197,13 @@ fn position(bytes: &[u8], mark: &[u8], from: usize) -> Option<usize> {
 
 impl Drop for Session {
     fn drop(&mut self) {
-        // bwrap is the parent of the first process of the PID namespace: with it dies everything inside.
+        // bwrap is the parent of the first process of the PID namespace: with it dies everything inside, soon.
         let _ = self.child.kill();
         let _ = self.child.wait();
+        let end = Instant::now() + DEATH;
+        while Instant::now() < end && matches!(self.listen(DEATH), Ok(true)) {
+            self.heard.clear();
+        }
     }
 }
 

@@ -62,11 +62,8 @@ fn what_cannot_be_flushed_is_not_moved_onto_itself() {
 fn many_files_are_named_with_one_answer() {
     let (place, tmp, _) = spool();
     let targets: Vec<_> = (0..50).map(|n| place.path().join(format!("d{}/f{n}", n % 3))).collect();
-    targets
-        .iter()
-        .enumerate()
-        .for_each(|(n, _)| drop(draft(&tmp.join(format!("f{n}")), &vec![b'x'; n]).unwrap()));
-    name_all(&tmp, None, &mut targets.iter().cloned().map(Ok)).unwrap();
+    targets.iter().enumerate().for_each(|(n, _)| draft(&tmp.join(format!("f{n}")), &vec![b'x'; n]).unwrap());
+    name_all(&tmp, &mut targets.iter().cloned().map(Ok)).unwrap();
     assert!(targets.iter().enumerate().all(|(n, path)| fs::read(path).unwrap() == vec![b'x'; n]));
 }
 

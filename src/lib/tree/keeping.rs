@@ -1,0 +1,130 @@
+//! What is kept of readings, seen from outside: a recipe whose version is a random number tells when it is read again.
+
+use std::collections::BTreeMap;
+
+use super::repositories::Farm;
+use super::{Reading, read_all};
+use crate::config::{Format, Scm};
+
+const CHANCE: &str = "pkgver=$SRANDOM\npkgrel=1\narchs=(x86_64)\n";
+
+/// A tree of FrugalBuilds with the files `files`.
+fn farm(scm: Scm, files: &[(&str, &str)]) -> Farm {
+    let mut farm = Farm::new(scm);
+    farm.section.format = Format::Frugalbuild;
+    farm.section.recipes = "source/*/*/FrugalBuild".to_owned();
+    files.iter().for_each(|(path, text)| put(&farm, path, text));
+    farm
+}
+
+fn put(farm: &Farm, path: &str, text: &str) {
+    let path = farm.section.path.join(path);
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    std::fs::write(path, text).unwrap();
+}
+
+/// Reads all there is: the version of each package, or that it has none.
+fn versions(farm: &Farm) -> BTreeMap<String, String> {
+    let tip = farm.repository().tip().unwrap();
+    let read = read_all(&farm.section, &farm.tree, &tip, &farm.desk()).unwrap();
+    let version = |reading: Reading| match reading {
+        Ok(recipe) => (recipe.name.to_string(), recipe.version.to_string()),
+        Err(problem) => (problem.path.split('/').nth(2).unwrap().to_owned(), problem.error),
+    };
+    read.into_iter().map(version).collect()
+}
+
+/// The packages that were read again between `old` and `new`.
+fn again(old: &BTreeMap<String, String>, new: &BTreeMap<String, String>) -> String {
+    let read: Vec<&str> = new
+        .iter()
+        .filter(|(name, version)| old.get(*name) != Some(version))
+        .map(|(name, _)| name.as_str())
+        .collect();
+    read.join(" ")
+}
+
+#[test]
+fn only_what_includes_a_changed_scheme_or_was_changed_itself_is_read_again() {
+    let recipe = |name: &str, head: &str| format!("pkgname={name}\n{head}\n{CHANCE}");
+    for scm in [Scm::Git, Scm::Darcs, Scm::None] {
+        let farm = farm(
+            scm,
+            &[
+                ("source/include/one.sh", "Finclude two\n"),
+                ("source/include/two.sh", "url=x\n"),
+                ("source/include/three.sh", "url=y\n"),
+                ("source/x/a/FrugalBuild", &recipe("a", "Finclude one")),
+                ("source/x/b/FrugalBuild", &recipe("b", "Finclude three")),
+                ("source/x/c/FrugalBuild", &recipe("c", "Finclude later; url=z")),
+                ("source/x/c/fix.diff", "1"),
+            ],
+        );
+        farm.record();
+        let mut last = versions(&farm);
+        for (path, text, read) in [
+            ("docs/other", "nothing of this matters", ""),
+            ("source/include/two.sh", "url=changed\n", "a"),
+            ("source/include/later.sh", "url=new\n", "c"),
+            ("source/x/c/fix.diff", "22", "c"),
+            ("source/x/b/FrugalBuild", &recipe("b", "url=own"), "b"),
+            ("source/include/three.sh", "url=unused\n", ""),
+            ("source/x/d/FrugalBuild", &recipe("d", ""), "d"),
+            ("source/include/beside.install", "1", "a b c d"),
+        ] {
+            put(&farm, path, text);
+            farm.record();
+            let now = versions(&farm);
+            assert_eq!(again(&last, &now), read, "{scm:?} {path}");
+            last = now;
+        }
+    }
+}
+
+#[test]
+fn another_prelude_has_all_read_again() {
+    let mut farm = farm(Scm::Git, &[("source/x/a/FrugalBuild", &format!("pkgname=a\n{CHANCE}"))]);
+    let prelude = farm.place.path().join("prelude");
+    std::fs::write(&prelude, "groups=(x)\n").unwrap();
+    farm.section.prelude = Some(prelude.clone());
+    let tip = farm.record();
+    let groups =
+        || read_all(&farm.section, &farm.tree, &tip, &farm.desk()).unwrap()[0].clone().unwrap().groups;
+    assert_eq!(groups(), ["x"]);
+    std::fs::write(&prelude, "groups=(y)\n").unwrap();
+    assert_eq!(groups(), ["y"]);
+}
+
+#[test]
+fn what_is_kept_may_be_damaged_or_gone() {
+    let farm = farm(Scm::Git, &[("source/x/a/FrugalBuild", &format!("pkgname=a\n{CHANCE}"))]);
+    farm.record();
+    let first = versions(&farm);
+    let file = farm.place.path().join("kept/recipes-t");
+    let whole = std::fs::read(&file).unwrap();
+    let forged = String::from_utf8(whole.clone()).unwrap().replace(&first["a"], "6");
+    let mut last = first.clone();
+    for damaged in [&whole[..whole.len() / 2], b"", b"\n", b"{}", forged.as_bytes(), &[0xff; 100]] {
+        std::fs::write(&file, damaged).unwrap();
+        let now = versions(&farm);
+        assert!(now["a"] != "6" && again(&last, &now) == "a", "read again");
+        assert_eq!(again(&now, &versions(&farm)), "", "and kept again");
+        last = now;
+    }
+}
+
+#[test]
+fn what_took_too_long_is_read_each_time_and_the_rest_kept() {
+    let recipe = |name: &str, text: &str| format!("pkgname={name}\n{CHANCE}{text}\n");
+    let farm = farm(
+        Scm::Git,
+        &[("source/x/a/FrugalBuild", &recipe("a", "")), ("source/x/b/FrugalBuild", &recipe("b", "sleep 9"))],
+    );
+    let tip = farm.record();
+    let read = || read_all(&farm.section, &farm.tree, &tip, &farm.desk()).unwrap();
+    let first = read();
+    assert!(first[0].is_ok() && first[1].is_err());
+    assert_eq!(read(), first);
+    let kept = std::fs::read_to_string(farm.place.path().join("kept/recipes-t")).unwrap();
+    assert!(kept.contains(r#""unsure":["source/x/b/FrugalBuild"]"#), "{kept}");
+}

@@ -1,0 +1,174 @@
+//! What was read of a tree the last time, kept by all it was read from: the recipe's directory, the schemes it
+//! included, the other files beside the schemes, and what all recipes have in common.
+//!
+//! A file for each tree, which holds what the last readings used and no more. It may be deleted at any time; one
+//! that is damaged is none; who writes it replaces it as a whole. Not kept is what may be otherwise another time:
+//! a recipe that took too long. Not seen is what else a recipe may ask: the date, the programs of the system.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::export::SCHEMES;
+use super::paths::{is_recipe, recipe_directory};
+use super::readers::Read;
+use super::recipe::Reading;
+use super::sandbox;
+use crate::base::durable;
+use crate::config::TreeSection;
+
+/// The largest file that is believed: some twenty times what a real distribution needs.
+const LIMIT: u64 = 64 << 20;
+
+/// Readings of a tree, as they are kept.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(super) struct Kept {
+    /// The hash of what all recipes have in common.
+    common: String,
+    /// What was read, as a whole.
+    pub(super) state: String,
+    /// Its recipes that must be read each time.
+    pub(super) unsure: Vec<String>,
+    recipes: BTreeMap<String, Entry>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Entry {
+    key: String,
+    schemes: Vec<String>,
+    reading: Reading,
+}
+
+impl Kept {
+    /// Loads what is kept in `file` of what was read the way `section` says now; nothing if there is nothing.
+    pub(super) fn load(file: &Path, section: &TreeSection) -> Self {
+        let common = common(section);
+        let kept = durable::read(file, LIMIT).ok().and_then(|bytes| parse(&bytes));
+        kept.filter(|kept| kept.common == common).unwrap_or_else(|| Self { common, ..Self::default() })
+    }
+
+    /// Stores it; that it cannot be stored is nobody's trouble: who may only look reads again.
+    pub(super) fn store(&self, file: &Path) {
+        let Ok(text) = serde_json::to_vec(self) else { return };
+        let _ = durable::replace(file, &[sum(&text).as_bytes(), b"\n", &text].concat());
+    }
+
+    /// Starts afresh for the state `state`: with the entries whose sources are the same, and the paths of the rest.
+    pub(super) fn renewed(mut self, state: String, sources: &Sources<'_>) -> (Self, Vec<String>) {
+        let mut new = Self { common: self.common, state, ..Self::default() };
+        let mut missing = Vec::new();
+        for path in &sources.recipes {
+            match self.recipes.remove(*path) {
+                Some(entry) if entry.key == sources.key(path, &entry.schemes) => {
+                    new.recipes.insert((*path).to_owned(), entry);
+                }
+                Some(_) | None => missing.push((*path).to_owned()),
+            }
+        }
+        (new, missing)
+    }
+
+    /// Adds what was read now.
+    pub(super) fn add(&mut self, path: &str, read: &Read, sources: &Sources<'_>) {
+        match &read.schemes {
+            Some(schemes) => {
+                let key = sources.key(path, schemes);
+                let entry = Entry { key, schemes: schemes.clone(), reading: read.reading.clone() };
+                self.recipes.insert(path.to_owned(), entry);
+            }
+            None => self.unsure.push(path.to_owned()),
+        }
+    }
+
+    /// Returns all that is kept, and `more`, in the order of their paths.
+    pub(super) fn with(self, more: Vec<(String, Reading)>) -> Vec<Reading> {
+        let mut all: BTreeMap<String, Reading> =
+            self.recipes.into_iter().map(|(path, entry)| (path, entry.reading)).collect();
+        all.extend(more);
+        all.into_values().collect()
+    }
+}
+
+fn parse(bytes: &[u8]) -> Option<Kept> {
+    let end = bytes.iter().position(|&byte| byte == b'\n')?;
+    let (head, text) = (bytes.get(..end)?, bytes.get(end + 1..)?);
+    (head == sum(text).as_bytes()).then(|| serde_json::from_slice(text).ok())?
+}
+
+fn sum(bytes: &[u8]) -> String {
+    format!("{:x}", Sha256::digest(bytes))
+}
+
+/// Returns the hash of what every reading of the tree rests on.
+fn common(section: &TreeSection) -> String {
+    let mut hash = Sha256::new();
+    let words = [env!("CARGO_PKG_VERSION"), sandbox::READER, &section.recipes];
+    words.iter().for_each(|word| hash.update(format!("{word}\0")));
+    hash.update(format!("{:?} {:?}\0", section.format, section.archs.first()));
+    let files = sandbox::SETTINGS.iter().map(Path::new).chain(section.prelude.as_deref());
+    for file in files {
+        let bytes = std::fs::read(file).unwrap_or_default();
+        hash.update(format!("{}\0{}\0", file.display(), bytes.len()));
+        hash.update(&bytes);
+    }
+    format!("{:x}", hash.finalize())
+}
+
+/// What the recipes of a state of the tree are read from: the paths of its files, each with a word that is another
+/// one when the content is.
+pub(super) struct Sources<'a> {
+    recipes: Vec<&'a str>,
+    /// The files of each recipe's directory.
+    own: HashMap<&'a str, Vec<&'a (String, String)>>,
+    schemes: HashMap<&'a str, &'a str>,
+    /// The files beside the schemes that are none.
+    beside: String,
+}
+
+impl<'a> Sources<'a> {
+    /// Arranges `contents`, which must be in the order of the paths.
+    pub(super) fn new(section: &TreeSection, contents: &'a [(String, String)]) -> Self {
+        let recipes: Vec<&str> =
+            contents.iter().map(|(path, _)| path.as_str()).filter(|path| is_recipe(path, section)).collect();
+        let mut own: HashMap<&str, Vec<_>> =
+            recipes.iter().map(|path| (recipe_directory(path), Vec::new())).collect();
+        let (mut schemes, mut beside) = (HashMap::new(), String::new());
+        for file in contents {
+            for dir in above(&file.0) {
+                if let Some(files) = own.get_mut(dir) {
+                    files.push(file);
+                }
+            }
+            if let Some(name) = file.0.strip_prefix(SCHEMES).and_then(|name| name.strip_prefix('/')) {
+                match name.strip_suffix(".sh") {
+                    Some(scheme) => drop(schemes.insert(scheme, file.1.as_str())),
+                    None => beside.push_str(&format!("{name}\0{}\0", file.1)),
+                }
+            }
+        }
+        Self { recipes, own, schemes, beside }
+    }
+
+    /// Returns the hash of all that the recipe `path` is read from when it includes `schemes`.
+    fn key(&self, path: &str, schemes: &[String]) -> String {
+        let mut hash = Sha256::new();
+        for (path, word) in self.own.get(recipe_directory(path)).into_iter().flatten() {
+            hash.update(format!("{path}\0{word}\0"));
+        }
+        hash.update(&self.beside);
+        for scheme in schemes {
+            let word = self.schemes.get(scheme.as_str()).copied().unwrap_or_default();
+            hash.update(format!("{scheme}\0{word}\0"));
+        }
+        format!("{:x}", hash.finalize())
+    }
+}
+
+/// Returns every directory above `path`, the root last.
+fn above(path: &str) -> impl Iterator<Item = &str> {
+    std::iter::successors(Some(recipe_directory(path)), |dir| {
+        (!dir.is_empty()).then(|| recipe_directory(dir))
+    })
+}
