@@ -10,7 +10,7 @@ PROGRAMS = synchook syncpkgd syncpkgcd $(basename $(notdir $(wildcard src/bin/sy
 UNITS    = $(wildcard packaging/systemd/*)
 DOC      = $(DESTDIR)$(PREFIX)/share/doc/syncpkg
 SCRIPTS  = .ci/run packaging/needs packaging/demo/run packaging/demo/play packaging/demo/upstream \
-           packaging/hooks/post-receive tests/mutants
+           packaging/hooks/post-receive packaging/fst/unbuilt tests/mutants
 
 build:                  ## compile everything
 	$(CARGO) build --release --locked
@@ -61,6 +61,7 @@ install:                ## programs, manual, units, examples; then install-maste
 	install -D -m 644 packaging/tmpfiles.d/syncpkg.conf $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/syncpkg.conf
 	install -m 644 packaging/syncpkg.toml packaging/apache/*.conf cron/* LICENSE-* $(DOC)/
 	install -m 644 packaging/hooks/* $(DOC)/hooks/
+	install -D -m 755 packaging/fst/unbuilt $(DOC)/fst/unbuilt
 
 install-master: install-config  ## cron file of the host that receives pushes, sample configuration
 	install -D -m 644 cron/syncpkg-master $(DESTDIR)/etc/cron.d/syncpkg-master

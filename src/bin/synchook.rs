@@ -4,7 +4,8 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use syncpkg::base::Result;
-use syncpkg::farm::hook::{self, Push, Pusher};
+use syncpkg::base::output::inert;
+use syncpkg::farm::hook::{self, Pusher, Told};
 use syncpkg::names::Tree;
 use syncpkg::program::{self, Common, Scene, Status};
 
@@ -25,16 +26,22 @@ fn main() -> ExitCode {
 
 fn run(args: Args, scene: &mut Scene) -> Result<Status> {
     let directory = program::current_dir()?;
-    let tree = args.tree.map_or_else(|| hook::tree_of(&scene.config, &directory), Ok)?;
+    let trees = args.tree.map_or_else(|| hook::trees_of(&scene.config, &directory), |tree| Ok(vec![tree]))?;
     // git names the repository it runs a hook in; darcs does not.
-    let push = match program::variable("GIT_DIR") {
-        Some(_) => Push::Git(program::input_lines()?),
-        None => Push::Darcs(program::variable("DARCS_FILES")),
+    let told = match program::variable("GIT_DIR") {
+        Some(_) => Told::Git(program::input_lines()?, program::variables("GIT_PUSH_OPTION_")),
+        None => Told::Darcs(program::variable("DARCS_FILES")),
     };
     let spool = scene.spool()?;
     let pusher = Pusher { by: &scene.caller.name(), owner: scene.owns(&spool)? };
-    for line in hook::run(&scene.config, &spool, &tree, &push, pusher, &scene.clock)? {
-        scene.out.line(&format!("syncpkg: {}", syncpkg::base::output::inert(&line)))?;
+    for tree in &trees {
+        match hook::run(&scene.config, &spool, tree, &told, pusher, &scene.clock) {
+            Ok(lines) => {
+                lines.iter().try_for_each(|line| scene.out.line(&format!("syncpkg: {}", inert(line))))?
+            }
+            // The other trees are served all the same.
+            Err(error) => scene.complain(&error),
+        }
     }
     Ok(Status::Done)
 }

@@ -8,10 +8,11 @@ use syncpkg::base::clock::parse_age;
 use syncpkg::base::error::Kind;
 use syncpkg::base::{Result, lock};
 use syncpkg::farm::ask::Asker;
-use syncpkg::farm::unbuilt::{self, Filter, Found};
+use syncpkg::farm::unbuilt::{self, Filter, Found, Obsolete};
 use syncpkg::names::{Arch, Tree};
 use syncpkg::program::{self, Common, Json, Scene, Status};
 use syncpkg::spool::Spool;
+use syncpkg::tree::Desk;
 
 /// Lists what the tree wants and the package directory lacks, with the cause.
 #[derive(Parser)]
@@ -36,6 +37,9 @@ struct Args {
     /// Print the lines of Frugalware's test-suite
     #[arg(long, conflicts_with_all = ["json", "enqueue"])]
     fst: bool,
+    /// List the packages in the package directory that no recipe wants any more
+    #[arg(long, conflicts_with_all = ["fst", "enqueue", "older_than"])]
+    obsolete: bool,
 }
 
 fn main() -> ExitCode {
@@ -45,7 +49,11 @@ fn main() -> ExitCode {
 fn run(args: Args, scene: &mut Scene) -> Result<Status> {
     let spool = if args.enqueue { scene.own_spool()? } else { scene.spool()? };
     let filter = Filter { tree: args.tree.clone(), arch: args.arch.clone(), older_than: args.older_than };
-    let found = unbuilt::find(&scene.config, &spool, &filter, &program::desk(Some(&spool)), &scene.clock)?;
+    let desk = program::desk(Some(&spool));
+    if args.obsolete {
+        return obsolete(&filter, &desk, args.json.json, scene);
+    }
+    let found = unbuilt::find(&scene.config, &spool, &filter, &desk, &scene.clock)?;
     if args.enqueue {
         return enqueue(&found, &spool, args.json.json, scene);
     }
@@ -53,16 +61,31 @@ fn run(args: Args, scene: &mut Scene) -> Result<Status> {
         program::objects(&mut scene.out, &found.rows)?;
     } else if args.fst {
         found.fst(scene.clock.now()).iter().try_for_each(|line| scene.out.line(line))?;
+        say_unreadable(&found, scene);
     } else {
         found.rows.iter().try_for_each(|row| scene.out.line(&row.line))?;
     }
-    for (tree, problem) in &found.problems {
-        scene.say(&format!("cannot read {} of {tree}: {}", problem.path, problem.error));
+    Ok(if found.rows.is_empty() { Status::Done } else { Status::No })
+}
+
+/// Of these no version is known that could be listed or asked for.
+fn say_unreadable(found: &Found, scene: &Scene) {
+    found.rows.iter().filter(|row| row.item.is_none()).for_each(|row| scene.say(&row.line));
+}
+
+fn obsolete(filter: &Filter, desk: &Desk, json: bool, scene: &mut Scene) -> Result<Status> {
+    let found = unbuilt::obsolete(&scene.config, filter, desk)?;
+    if json {
+        program::objects(&mut scene.out, &found)?;
+    } else {
+        let line = |one: &Obsolete| format!("{}: {}", one.file.display(), one.cause);
+        found.iter().try_for_each(|one| scene.out.line(&line(one)))?;
     }
-    Ok(if found.rows.is_empty() && found.problems.is_empty() { Status::Done } else { Status::No })
+    Ok(if found.is_empty() { Status::Done } else { Status::No })
 }
 
 fn enqueue(found: &Found, spool: &Spool, json: bool, scene: &mut Scene) -> Result<Status> {
+    say_unreadable(found, scene);
     let progress = program::progress();
     let by = scene.caller.name();
     let asker = Asker { progress: &progress, ..Asker::unwatched(&by, lock::PATIENCE) };

@@ -220,3 +220,28 @@ fn names_as_long_as_names_can_be_end_in_quarantine_too() {
     }
     assert_eq!(farm.files("bad").len(), 4, "each with its reason");
 }
+
+#[test]
+fn a_push_that_somebody_made_up_asks_for_no_more_than_the_tree_has() {
+    let farm = Farm::new();
+    farm.commit("gcc", "");
+    let letter = |tree: &str, recipes: &str| {
+        format!(
+            "format = 1\n[request.push]\nrecipes = [{recipes}]\nmore = false\nnobuild = false\n\
+             [request.push.wish]\ntree = \"{tree}\"\nrevision = \"--output=x\"\nmaintainer = \"eve@example.org\"\n\
+             force = false\nreason = \"\"\npasses_over = false\n"
+        )
+    };
+    let evil =
+        "\"../../etc/PKGBUILD\", \"-rf/PKGBUILD\", \"nope/PKGBUILD\", \"gcc\\n/PKGBUILD\", \"gcc/PKGBUILD\"";
+    fs::write(farm.at("spool/drop/1.toml"), letter("current", evil)).unwrap();
+    fs::write(farm.at("spool/drop/2.toml"), letter("other", evil)).unwrap();
+    farm.run("syncpkgd --once");
+    assert_eq!((farm.files("drop"), farm.states("all")), (Vec::new(), vec!["gcc waiting".to_owned()]));
+    let ticket = fs::read_to_string(farm.at("spool/new").join(&farm.files("new")[0])).unwrap();
+    assert!(
+        ticket.contains("maintainer = \"Ann <ann@example.org>\"") && !ticket.contains("--output"),
+        "{ticket}"
+    );
+    farm.is_sound();
+}

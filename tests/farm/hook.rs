@@ -1,7 +1,7 @@
 //! synchook and its bare cousin: from a real push to tickets, and never in the way of the push.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::stage::{Farm, Ran, in_test, program};
@@ -163,9 +163,381 @@ fn a_push_too_large_for_darcs_to_name_its_files_is_looked_for() {
         fs::write(work.join("make").join(format!("{long}{n}/file")), "x").unwrap();
     }
     let ran = record_and_push(&farm, &work, "make");
-    assert!(ran.out.contains("all of the tree will be looked at"), "{ran:?}");
+    assert!(ran.out.contains("nobody says what the push changed"), "{ran:?}");
     farm.ok("syncpkgd --once");
     assert_eq!(farm.states("all"), ["make waiting"]);
+}
+
+/// A farm whose tree is kept in darcs, with the hook, and a clone to work in.
+fn darcs_farm() -> (Farm, PathBuf) {
+    let farm = Farm::new();
+    let (work, _) = darcs(&farm, &format!("{} --tree current", program("synchook").display()));
+    (farm, work)
+}
+
+fn git_farm() -> Farm {
+    let farm = Farm::new();
+    bare(&farm, &synchook());
+    farm
+}
+
+fn seen(farm: &Farm) -> String {
+    fs::read_to_string(farm.at("spool/cache/seen-current")).unwrap_or_default().trim_end().to_owned()
+}
+
+/// Pushes with a hook that is killed before it has done anything.
+fn push_with_a_killed_hook(farm: &Farm, hook: &Path, push: impl Fn() -> Ran) {
+    let text = fs::read_to_string(hook).unwrap();
+    let dead = text.replace(&program("synchook").display().to_string(), "true");
+    fs::write(hook, dead).unwrap();
+    let ran = push();
+    assert!(!ran.out.contains("queued") && !ran.err.contains("queued"), "{ran:?}");
+    assert_eq!(farm.states("waiting").iter().filter(|line| line.starts_with("make")).count(), 0);
+    fs::write(hook, text).unwrap();
+}
+
+#[test]
+fn what_a_killed_hook_left_the_next_git_push_asks_for() {
+    let farm = git_farm();
+    farm.commit("first", "");
+    push(&farm, &["-q", "origin", "main"]);
+    farm.commit("make", "");
+    push_with_a_killed_hook(&farm, &farm.at("tree.git/hooks/post-receive"), || {
+        push(&farm, &["-q", "origin", "main"])
+    });
+    let tip = farm.commit("tar", "");
+    let ran = push(&farm, &["-q", "origin", "main"]);
+    assert!(
+        ran.err.contains("queued make-1-1-x86_64") && ran.err.contains("queued tar-1-1-x86_64"),
+        "{ran:?}"
+    );
+    assert_eq!(seen(&farm), tip);
+}
+
+#[test]
+fn what_a_killed_hook_left_the_next_darcs_push_asks_for() {
+    let (farm, work) = darcs_farm();
+    record_and_push(&farm, &work, "first");
+    fs::create_dir(work.join("make")).unwrap();
+    fs::write(work.join("make/PKGBUILD"), "pkgname=make\npkgver=1\npkgrel=1\narch=(x86_64)\n").unwrap();
+    record(&farm, &work, "make");
+    push_with_a_killed_hook(&farm, &farm.at("darcs/_darcs/prefs/defaults"), || darcs_push(&farm, &work));
+    let ran = record_and_push(&farm, &work, "tar");
+    assert!(
+        ran.out.contains("queued make-1-1-x86_64") && ran.out.contains("queued tar-1-1-x86_64"),
+        "{ran:?}"
+    );
+}
+
+#[test]
+fn a_hook_that_finds_the_spool_unwritable_leaves_its_push_to_the_next() {
+    let farm = git_farm();
+    farm.commit("first", "");
+    push(&farm, &["-q", "origin", "main"]);
+    let before = seen(&farm);
+    farm.commit("make", "");
+    // Neither a ticket nor a request can be written, as on a full disk.
+    for place in ["tmp", "drop"] {
+        fs::rename(farm.at("spool").join(place), farm.at("spool").join(format!("{place}.away"))).unwrap();
+        fs::write(farm.at("spool").join(place), "").unwrap();
+    }
+    let ran = push(&farm, &["-q", "origin", "main"]);
+    assert!(ran.status == 0 && ran.err.contains("synchook: tree current: cannot "), "{ran:?}");
+    assert_eq!(seen(&farm), before, "what was not asked for does not count as seen");
+    for place in ["tmp", "drop"] {
+        fs::remove_file(farm.at("spool").join(place)).unwrap();
+        fs::rename(farm.at("spool").join(format!("{place}.away")), farm.at("spool").join(place)).unwrap();
+    }
+    farm.commit("tar", "");
+    let ran = push(&farm, &["-q", "origin", "main"]);
+    assert!(
+        ran.err.contains("queued make-1-1-x86_64") && ran.err.contains("queued tar-1-1-x86_64"),
+        "{ran:?}"
+    );
+}
+
+#[test]
+fn a_large_darcs_push_asks_for_the_patches_after_the_one_seen_last() {
+    let (farm, work) = darcs_farm();
+    record_and_push(&farm, &work, "first");
+    let long = "n".repeat(120);
+    for n in 0..100 {
+        fs::create_dir_all(work.join("make").join(format!("{long}{n}"))).unwrap();
+        fs::write(work.join("make").join(format!("{long}{n}/file")), "x").unwrap();
+    }
+    let ran = record_and_push(&farm, &work, "make");
+    assert!(ran.out.contains("syncpkg: queued make-1-1-x86_64 as "), "{ran:?}");
+    assert_eq!(farm.files("drop"), [""; 0], "nothing is left to a round");
+}
+
+#[test]
+fn a_darcs_tag_asks_for_nothing_and_hides_nothing() {
+    let (farm, work) = darcs_farm();
+    record_and_push(&farm, &work, "first");
+    let first = seen(&farm);
+    farm.tool("darcs", &["tag", "-q", "-A", "x", "one"], &work);
+    let ran = darcs_push(&farm, &work);
+    assert!(!ran.out.contains("syncpkg:"), "{ran:?}");
+    assert_ne!(seen(&farm), first, "a tag is a patch too");
+    let ran = record_and_push(&farm, &work, "make");
+    assert!(ran.out.contains("queued make-1-1-x86_64") && !ran.out.contains("first"), "{ran:?}");
+}
+
+#[test]
+fn a_darcs_patch_that_moves_and_removes_asks_for_the_new_place_only() {
+    let (farm, work) = darcs_farm();
+    record_and_push(&farm, &work, "gone");
+    record_and_push(&farm, &work, "old");
+    farm.tool("darcs", &["mv", "-q", "old", "new"], &work);
+    fs::write(work.join("new/PKGBUILD"), "pkgname=new\npkgver=1\npkgrel=1\narch=(x86_64)\n").unwrap();
+    fs::remove_dir_all(work.join("gone")).unwrap();
+    record(&farm, &work, "moved");
+    let ran = darcs_push(&farm, &work);
+    assert!(ran.out.contains("queued new-1-1-x86_64"), "{ran:?}");
+    assert_eq!(ran.out.matches("syncpkg:").count(), 1, "{ran:?}");
+}
+
+#[test]
+fn a_darcs_rollback_asks_again() {
+    let (farm, work) = darcs_farm();
+    record_and_push(&farm, &work, "make");
+    let version = |n: u8| {
+        fs::write(work.join("make/PKGBUILD"), format!("pkgname=make\npkgver={n}\npkgrel=1\narch=(x86_64)\n"))
+    };
+    version(2).unwrap();
+    record(&farm, &work, "two");
+    let ran = darcs_push(&farm, &work);
+    assert!(ran.out.contains("queued make-2-1-x86_64"), "{ran:?}");
+    farm.tool("darcs", &["rollback", "-q", "-a", "--last", "1"], &work);
+    record(&farm, &work, "back");
+    let ran = darcs_push(&farm, &work);
+    assert!(ran.out.contains("queued make-1-1-x86_64"), "{ran:?}");
+    assert_eq!(farm.states("waiting"), ["make waiting"], "the later one takes the place of the earlier");
+}
+
+#[test]
+fn an_amended_patch_is_asked_for_though_the_one_seen_last_is_gone() {
+    let (farm, work) = darcs_farm();
+    record_and_push(&farm, &work, "first");
+    record_and_push(&farm, &work, "make");
+    let gone = seen(&farm);
+    // As if nobody had asked for it; the patch that is gone might be why.
+    let first = farm.files("new").into_iter().find(|name| name.contains("first")).unwrap();
+    fs::remove_file(farm.at("spool/new").join(first)).unwrap();
+    farm.tool("darcs", &["obliterate", "-q", "-a", "--last", "1"], &farm.at("darcs"));
+    fs::write(work.join("make/PKGBUILD"), "pkgname=make\npkgver=2\npkgrel=1\narch=(x86_64)\n").unwrap();
+    farm.tool("sh", &["-c", "echo y | darcs amend -q -a -p make --ignore-times"], &work);
+    darcs_push(&farm, &work);
+    // What else went with the patch that is gone nobody knows: all of the tree is looked through.
+    farm.ok("syncpkgd --once");
+    let listed = farm.ok("syncpkg-ls");
+    assert!(listed.contains("make-2-1-x86_64") && listed.contains("first-1-1-x86_64"), "{listed}");
+    assert_ne!(seen(&farm), gone);
+}
+
+#[test]
+fn a_new_branch_a_forced_one_and_a_merge_ask_for_what_is_different_now() {
+    let farm = git_farm();
+    let tree = farm.at("tree");
+    farm.tool("git", &["update-ref", "-d", "refs/heads/main"], &farm.at("tree.git"));
+    let ran = push(&farm, &["-q", "origin", "main"]);
+    assert!(ran.err.contains("what of the tree is missing will be looked for"), "a new branch: {ran:?}");
+    farm.ok("syncpkgd --once");
+    assert_eq!(farm.states("all"), ["gcc waiting"]);
+    farm.commit("lost", "");
+    push(&farm, &["-q", "origin", "main"]);
+    farm.tool("git", &["reset", "-q", "--hard", "HEAD~1"], &tree);
+    farm.commit("make", "");
+    let ran = push(&farm, &["-q", "-f", "origin", "main"]);
+    assert_eq!(ran.err.matches("syncpkg: ").count(), 1, "{ran:?}");
+    assert!(ran.err.contains("queued make-1-1-x86_64"), "a forced push: {ran:?}");
+    farm.tool("git", &["checkout", "-q", "-b", "side"], &tree);
+    farm.commit("side", "");
+    farm.tool("git", &["checkout", "-q", "main"], &tree);
+    farm.commit("own", "");
+    farm.tool("git", &["merge", "-q", "--no-edit", "side"], &tree);
+    let ran = push(&farm, &["-q", "origin", "main", "side", "main:refs/heads/other"]);
+    assert!(
+        ran.err.contains("queued own-1-1-x86_64") && ran.err.contains("queued side-1-1-x86_64"),
+        "a merge: {ran:?}"
+    );
+    assert_eq!(ran.err.matches("syncpkg: ").count(), 2, "of several refs only the branch counts: {ran:?}");
+}
+
+#[test]
+fn a_forced_push_whose_old_commits_were_swept_away_is_looked_for() {
+    let farm = git_farm();
+    farm.commit("lost", "");
+    push(&farm, &["-q", "origin", "main"]);
+    fs::write(farm.at("spool/cache/seen-current"), "1".repeat(40)).unwrap();
+    farm.commit("make", "");
+    let ran = push(&farm, &["-q", "origin", "main"]);
+    assert!(ran.err.contains("handed in make/PKGBUILD"), "{ran:?}");
+    farm.ok("syncpkgd --once");
+    assert_eq!(farm.states("waiting").len(), 3, "gcc, lost and make");
+}
+
+#[test]
+fn push_options_spare_builds_and_choose_how_urgent_they_are() {
+    let farm = git_farm();
+    farm.tool("git", &["config", "receive.advertisePushOptions", "true"], &farm.at("tree.git"));
+    farm.commit("make", "");
+    let ran = push(&farm, &["-q", "-o", "ci.skip", "-o", "nobuild", "origin", "main"]);
+    assert!(!ran.err.contains("syncpkg:"), "{ran:?}");
+    farm.commit("tar", "");
+    let ran = push(&farm, &["-q", "-o", "priority=2", "origin", "main"]);
+    assert!(ran.err.contains("queued tar-1-1-x86_64") && !ran.err.contains("make"), "{ran:?}");
+    let list = farm.ok("syncpkg-ls --json");
+    assert!(list.contains("\"priority\":\"urgent\""), "{list}");
+    farm.commit("zlib", "");
+    let ran = push(&farm, &["-q", "-o", "priority=soon", "origin", "main"]);
+    assert!(ran.err.contains("there is no priority soon") && ran.err.contains("queued zlib"), "{ran:?}");
+}
+
+#[test]
+fn a_repository_that_is_not_bare_has_the_same_hook() {
+    let farm = Farm::new();
+    farm.commit("gcc", "");
+    farm.tool("git", &["config", "receive.denyCurrentBranch", "updateInstead"], &farm.at("tree"));
+    let hook = farm.at("tree/.git/hooks/post-receive");
+    fs::write(&hook, format!("#!/bin/sh\n{}\n", synchook())).unwrap();
+    fs::set_permissions(&hook, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    farm.tool("git", &["clone", "-q", "tree", "clone"], &farm.at(""));
+    let clone = farm.at("clone");
+    fs::create_dir(clone.join("make")).unwrap();
+    fs::write(clone.join("make/PKGBUILD"), "pkgname=make\npkgver=1\npkgrel=1\narch=(x86_64)\n").unwrap();
+    farm.tool("git", &["add", "-A"], &clone);
+    farm.tool("git", &["commit", "-qm", "make"], &clone);
+    let mut command = Command::new("git");
+    command.args(["push", "-q"]).current_dir(&clone).env("SYNCPKG_CONFIG", farm.at("syncpkg.toml"));
+    let ran: Ran = in_test(&mut command).output().unwrap().into();
+    assert!(ran.err.contains("syncpkg: queued make-1-1-x86_64"), "{ran:?}");
+}
+
+#[test]
+fn several_trees_may_be_branches_of_one_repository() {
+    let farm = git_farm();
+    let text = fs::read_to_string(farm.at("syncpkg.toml")).unwrap();
+    let tree = &text[text.find("[tree.current]").unwrap()..text.find("[builder]").unwrap()];
+    let stable = tree.replace("[tree.current]", "[tree.stable]\nbranch = \"stable\"");
+    fs::write(farm.at("syncpkg.toml"), format!("{text}\n{stable}")).unwrap();
+    push(&farm, &["-q", "origin", "main:stable"]);
+    farm.ok("syncpkgd --once");
+    farm.commit("make", "");
+    let ran = push(&farm, &["-q", "origin", "main:stable"]);
+    assert!(ran.err.contains("queued make-1-1-x86_64"), "{ran:?}");
+    let list = farm.ok("syncpkg-ls --json all");
+    assert!(list.lines().all(|line| line.contains("\"tree\":\"stable\"")), "{list}");
+}
+
+#[test]
+fn two_pushes_at_once_lose_nothing_and_ask_once() {
+    let farm = git_farm();
+    farm.commit("first", "");
+    push(&farm, &["-q", "origin", "main"]);
+    let base = seen(&farm);
+    let one = farm.commit("make", "");
+    let two = farm.commit("tar", "");
+    farm.tool("git", &["push", "-q", "--no-verify", "origin", "main"], &farm.at("tree"));
+    fs::write(farm.at("spool/cache/seen-current"), &base).unwrap();
+    // Both are in before either hook runs; the hook of the earlier push may come last.
+    let hook = |old: &str, new: &str| {
+        let mut command = farm.command("synchook --tree current");
+        command.env("GIT_DIR", ".").current_dir(farm.at("tree.git")).stdin(std::process::Stdio::piped());
+        let mut child = command
+            .stdout(std::process::Stdio::piped())
+            .stderr(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        let line = format!("{old} {new} refs/heads/main\n");
+        std::io::Write::write_all(&mut child.stdin.take().unwrap(), line.as_bytes()).unwrap();
+        child
+    };
+    let hooks = [hook(&one, &two), hook(&base, &one)];
+    for child in hooks {
+        let ran: Ran = child.wait_with_output().unwrap().into();
+        assert!(ran.status == 0 && ran.err.is_empty(), "{ran:?}");
+    }
+    farm.ok("syncpkgd --once");
+    assert_eq!(farm.states("all").len(), 3, "first, make and tar, each once");
+    for line in farm.ok("syncpkg-ls --json").lines().filter(|line| !line.contains("first")) {
+        let row: serde_json::Value = serde_json::from_str(line).unwrap();
+        let ticket =
+            farm.files("new").into_iter().find(|name| name.contains(row["name"].as_str().unwrap())).unwrap();
+        let text = fs::read_to_string(farm.at("spool/new").join(ticket)).unwrap();
+        assert!(text.contains(&two), "asked for at the tip, never at what is behind it: {text}");
+    }
+    assert_eq!(seen(&farm), two);
+}
+
+#[test]
+fn a_push_waits_for_no_other_hook() {
+    let farm = git_farm();
+    farm.commit("make", "");
+    let file = fs::File::create(farm.at("spool/lock/push-current")).unwrap();
+    file.lock().unwrap();
+    let ran = push(&farm, &["-q", "origin", "main"]);
+    assert!(ran.err.contains("handed in make/PKGBUILD"), "{ran:?}");
+    drop(file);
+    farm.ok("syncpkgd --once");
+    assert_eq!(farm.states("all"), ["make waiting"]);
+}
+
+#[test]
+fn a_push_that_spares_its_builds_does_not_spare_those_that_were_missed() {
+    let farm = git_farm();
+    farm.tool("git", &["config", "receive.advertisePushOptions", "true"], &farm.at("tree.git"));
+    farm.commit("first", "");
+    push(&farm, &["-q", "origin", "main"]);
+    farm.commit("make", "");
+    push_with_a_killed_hook(&farm, &farm.at("tree.git/hooks/post-receive"), || {
+        push(&farm, &["-q", "origin", "main"])
+    });
+    farm.commit("tar", "");
+    let ran = push(&farm, &["-q", "-o", "nobuild", "origin", "main"]);
+    assert!(ran.err.contains("queued make-1-1-x86_64") && !ran.err.contains("tar"), "{ran:?}");
+}
+
+#[test]
+fn a_push_that_spares_its_builds_does_so_though_nobody_says_what_it_changed() {
+    let farm = git_farm();
+    farm.tool("git", &["config", "receive.advertisePushOptions", "true"], &farm.at("tree.git"));
+    farm.commit("first", "");
+    push(&farm, &["-q", "origin", "main"]);
+    farm.tool("git", &["update-ref", "-d", "refs/heads/main"], &farm.at("tree.git"));
+    let tip = farm.commit("make", "");
+    let ran = push(&farm, &["-q", "-o", "nobuild", "origin", "main"]);
+    assert_eq!((ran.status, ran.err.as_str()), (0, ""));
+    farm.ok("syncpkgd --once");
+    assert_eq!((farm.states("all"), seen(&farm)), (vec!["first waiting".to_owned()], tip));
+}
+
+#[test]
+fn a_push_that_changes_what_is_published_is_told_to_bump_the_release() {
+    let farm = git_farm();
+    fs::create_dir_all(farm.at("packages")).unwrap();
+    fs::write(farm.at("packages/gcc-1-1-x86_64.pkg.tar.gz"), "").unwrap();
+    farm.commit("gcc", "# changed");
+    let ran = push(&farm, &["-q", "origin", "main"]);
+    assert!(ran.err.contains("syncpkg: gcc-1-1-x86_64 is published already: bump the release"), "{ran:?}");
+    assert_eq!(farm.states("all"), [""; 0]);
+}
+
+#[test]
+fn a_large_push_is_handed_in_and_summed_up_with_the_command_that_shows_it() {
+    let farm = git_farm();
+    for n in 0..60 {
+        let directory = farm.at("tree").join(format!("p{n}"));
+        fs::create_dir(&directory).unwrap();
+        fs::write(directory.join("PKGBUILD"), format!("pkgname=p{n}\npkgver=1\npkgrel=1\narch=(x86_64)\n"))
+            .unwrap();
+    }
+    farm.commit("gcc", "# changed");
+    let ran = push(&farm, &["-q", "origin", "main"]);
+    let (before, _) = ran.err.split_once(" shows all tickets").unwrap();
+    let (_, command) = before.rsplit_once("and 41 more: ").unwrap();
+    farm.ok("syncpkgd --once");
+    assert_eq!(farm.ok(command).lines().count(), 61, "{command}");
 }
 
 /// A receiving darcs repository with its posthook, and a clone that pushes to it.
@@ -181,11 +553,19 @@ fn darcs(farm: &Farm, hook: &str) -> (PathBuf, PathBuf) {
     (work, master)
 }
 
-fn record_and_push(farm: &Farm, work: &std::path::Path, name: &str) -> Ran {
+fn record_and_push(farm: &Farm, work: &Path, name: &str) -> Ran {
     fs::create_dir_all(work.join(name)).unwrap();
     let recipe = format!("pkgname={name}\npkgver=1\npkgrel=1\narch=(x86_64)\n");
     fs::write(work.join(name).join("PKGBUILD"), recipe).unwrap();
+    record(farm, work, name);
+    darcs_push(farm, work)
+}
+
+fn record(farm: &Farm, work: &Path, name: &str) {
     farm.tool("darcs", &["record", "-q", "-a", "-l", "--ignore-times", "-m", name], work);
+}
+
+fn darcs_push(farm: &Farm, work: &Path) -> Ran {
     let mut command = Command::new("darcs");
     command.args(["push", "-a", "../darcs"]).current_dir(work).env("SYNCPKG_CONFIG", farm.at("syncpkg.toml"));
     let ran: Ran = in_test(&mut command).output().unwrap().into();

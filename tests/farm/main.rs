@@ -16,5 +16,6 @@ mod restore;
 mod stage;
 mod tickets;
 mod transcripts;
+mod unbuilt;
 mod whole_way;
 mod wrong_use;

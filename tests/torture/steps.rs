@@ -81,7 +81,8 @@ fn steps(text: &str) -> Vec<Step> {
 fn step(text: &str) -> Option<Step> {
     let (name, rest) = text.split_once('(')?;
     let failed = text.contains(") = -1 ");
-    let by_descriptor = !["rename", "link", "mkdir", "unlink", "utimens"].iter().any(|stem| name.starts_with(stem));
+    let by_descriptor =
+        !["rename", "link", "mkdir", "unlink", "utimens"].iter().any(|stem| name.starts_with(stem));
     let paths = if by_descriptor { between(rest, '<', '>') } else { named(rest) };
     (!failed).then(|| Step { name: name.to_owned(), paths, text: text.to_owned() })
 }

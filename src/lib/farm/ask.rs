@@ -269,7 +269,11 @@ impl<'a> Look<'a> {
             Some(name) => repository.resolve(name)?,
             None => repository.tip()?,
         };
-        let listed: BTreeSet<String> = repository.list(&revision)?.into_iter().collect();
+        let listed = match self.recipes(operands) {
+            Some(recipes) => repository.there(&revision, &recipes)?,
+            None => repository.list(&revision)?,
+        };
+        let listed: BTreeSet<String> = listed.into_iter().collect();
         let mut found = self.by_path(operands, &listed, &revision, answers)?;
         found.extend(self.by_name(operands, &listed, &revision, answers)?);
         let providers = providers(found.iter().map(|found| found.recipe.as_ref()));
@@ -290,6 +294,15 @@ impl<'a> Look<'a> {
             }
         }
         Ok(())
+    }
+
+    /// The recipes that are asked for by their paths; none when some are asked for by name, and may be anywhere.
+    fn recipes(&self, operands: &[Operand]) -> Option<Vec<String>> {
+        let paths = operands.iter().map(|operand| match &operand.wanted {
+            Wanted::Path(path) => Some(path.clone()),
+            Wanted::Name(_) | Wanted::Version(_) => None,
+        });
+        paths.collect::<Option<Vec<String>>>().map(|paths| tree::recipes_of(&paths, self.section))
     }
 
     fn read(&self, revision: &Revision, paths: &[String]) -> Result<Vec<Shared>> {

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::abort;
 use super::ask::{Answered, Asker, Wish, ask};
+use super::push::{self, Push};
 use super::user_name;
 use crate::base::durable::{self, Put};
 use crate::base::error::Kind;
@@ -35,11 +36,8 @@ pub enum Request {
         /// How.
         wish: Wish,
     },
-    /// Builds of all that the tree wants and nobody has asked for: a hook that does not know what a push changed.
-    Scan {
-        /// How.
-        wish: Wish,
-    },
+    /// Builds of what a push changed.
+    Push(Push),
     /// An end.
     Abort {
         /// Of what.
@@ -53,7 +51,7 @@ impl Request {
     /// What is copied into every ticket is short, or one request fills the disk.
     fn bounded(&self) -> Result<()> {
         let (reason, maintainer) = match self {
-            Request::Enqueue { wish, .. } | Request::Scan { wish } => {
+            Request::Enqueue { wish, .. } | Request::Push(Push { wish, .. }) => {
                 (&wish.reason, wish.maintainer.as_deref())
             }
             Request::Abort { reason, .. } => (reason, None),
@@ -172,8 +170,10 @@ fn carry_out(
             let answers = ask(config, spool, items, wish, asker, clock)?;
             Ok(answers.iter().map(said).collect())
         }
-        Request::Scan { wish } => {
-            let answers = super::unbuilt::ask_for_all(config, spool, wish, asker, clock)?;
+        Request::Push(push) => {
+            let wish = Wish { maintainer: None, ..push.wish.clone() };
+            let push = Push { wish, ..push.clone() };
+            let answers = push::act(config, spool, &push, usize::MAX, asker, clock)?;
             Ok(answers.iter().map(said).collect())
         }
         Request::Abort { what, reason } => {

@@ -12,6 +12,7 @@ mod needs;
 pub mod notify;
 mod operand;
 pub mod publish;
+pub mod push;
 pub mod recipe;
 pub mod round;
 pub mod site;

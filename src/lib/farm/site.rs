@@ -91,13 +91,15 @@ fn missing(config: &Config, spool: &Spool, clock: &Clock) -> Result<Vec<UnbuiltR
     }
     let filter = unbuilt::Filter { tree: None, arch: None, older_than: MISSING };
     let found = unbuilt::find(config, spool, &filter, &Desk::of(spool), clock)?;
-    let rows = found.rows.into_iter().map(|row| UnbuiltRow {
-        path: row.path,
-        item: row.item,
-        tree: row.tree.to_string(),
-        since: row.since,
-        cause: row.cause,
-        maintainer: row.maintainer,
+    let rows = found.rows.into_iter().filter_map(|row| {
+        Some(UnbuiltRow {
+            path: row.path,
+            item: row.item?,
+            tree: row.tree.to_string(),
+            since: row.since,
+            cause: row.cause,
+            maintainer: row.maintainer,
+        })
     });
     let looked = Looked { at: clock.now(), rows: rows.collect() };
     let text =

@@ -192,15 +192,16 @@ pub fn is_published(config: &Config, entry: &Entry) -> bool {
     })
 }
 
-/// Says in one line why the wanted version `item` is not there, as far as the spool knows.
+/// Says in one line why the wanted version `item` is not there, as far as the spool knows; `never` when nobody asked
+/// for any version of it.
 ///
 /// # Errors
 /// A directory that cannot be read.
 pub fn cause(
     config: &Config,
     spool: &Spool,
-    tree: &Tree,
-    item: &Item,
+    (tree, item): (&Tree, &Item),
+    never: &str,
     queue: &mut Queue,
     clock: &Clock,
 ) -> Result<String> {
@@ -213,14 +214,24 @@ pub fn cause(
         let since = entry.report(spool).map_or_else(|| entry.since(), |report| report.ended);
         let what = match entry.name.stand {
             Stand::Done(outcome) => format!("{outcome} {}", ended(config, spool, &entry, outcome).0),
-            Stand::Waiting(_) | Stand::Building(_) => reason(config, spool, &entry, queue, clock)?,
+            Stand::Waiting(_) | Stand::Building(_) => {
+                reason(config, spool, &entry, queue, clock)? + &troubled(spool, &entry)
+            }
         };
         return Ok(format!("{}, since {}", what.trim_end(), shown(since)));
     }
     Ok(match newest(others) {
         Some(other) => {
-            format!("never enqueued (the last that was is {}, {})", other.name.item, other.state())
+            format!("{never} (the last that was asked for is {}, {})", other.name.item, other.state())
         }
-        None => "never enqueued".to_owned(),
+        None => never.to_owned(),
     })
+}
+
+fn troubled(spool: &Spool, entry: &Entry) -> String {
+    match list::troubles(spool, &entry.name).len() {
+        0 => String::new(),
+        1 => ", trouble once so far".to_owned(),
+        n => format!(", trouble {n} times so far"),
+    }
 }

@@ -250,6 +250,11 @@ pub fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 
+/// Returns the environment variables `PREFIX0`, `PREFIX1`, … as many as are set in a row.
+pub fn variables(prefix: &str) -> Vec<String> {
+    (0..).map_while(|n| variable(&format!("{prefix}{n}"))).collect()
+}
+
 /// Returns the directory the program was started in.
 ///
 /// # Errors

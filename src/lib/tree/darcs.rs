@@ -1,7 +1,7 @@
 //! darcs, asked without its hooks, caches and patch indexes.
 
-use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Read};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::process::Command;
 
@@ -9,10 +9,11 @@ use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 
-use super::ages::{FEW, Line, pass};
+use super::ages::{Ages, Change, Line, pass};
 use super::command::{limited, limited_output, output};
 use super::export::{self, FILE_LIMIT, Selection};
 use super::paths::clean;
+use super::pristine;
 use crate::base::{Error, Result, durable};
 use crate::names::Revision;
 
@@ -66,14 +67,25 @@ pub(super) fn list(repository: &Path, revision: &Revision) -> Result<Vec<String>
     }
 }
 
-/// Returns what `ask` does if `revision` is the last patch before and after: then darcs can be asked without
-/// saying which, and answers at once. With `--match` it puts together the whole tree for each file it shows.
+/// Returns what `ask` does if `revision` is the last patch all the while: then darcs can be asked without saying
+/// which, and answers at once. With `--match` it puts together the whole tree for each file it shows.
 fn at_tip<T>(repository: &Path, revision: &Revision, ask: impl FnOnce() -> Result<T>) -> Result<Option<T>> {
+    let before = inventory(repository);
     if tip(repository)? != *revision {
         return Ok(None);
     }
     let answer = ask()?;
-    Ok((tip(repository)? == *revision).then_some(answer))
+    let still = match before {
+        Some(before) => inventory(repository) == Some(before),
+        None => tip(repository)? == *revision,
+    };
+    Ok(still.then_some(answer))
+}
+
+/// Tells one state of the list of patches from any other: darcs writes it anew and renames it.
+fn inventory(repository: &Path) -> Option<(u64, u64, i64, i64)> {
+    let meta = repository.join("_darcs/hashed_inventory").symlink_metadata().ok()?;
+    Some((meta.ino(), meta.len(), meta.mtime(), meta.mtime_nsec()))
 }
 
 /// Returns the hash of everything that is recorded, if `revision` is the last patch. The patch alone would not do:
@@ -90,15 +102,18 @@ pub(super) fn state(repository: &Path, revision: &Revision) -> Result<Option<Str
 
 /// Returns all paths with the hashes of their contents, if `revision` is the last patch.
 pub(super) fn contents(repository: &Path, revision: &Revision) -> Result<Option<Vec<(String, String)>>> {
+    at_tip(repository, revision, || recorded(repository))
+}
+
+fn recorded(repository: &Path) -> Result<Vec<(String, String)>> {
     let what = format!("list the files of {}", repository.display());
-    let bytes =
-        at_tip(repository, revision, || output(darcs(repository, &["show", "pristine", "--null"]), &what))?;
+    let bytes = output(darcs(repository, &["show", "pristine", "--null"]), &what)?;
     let file = |line: &[u8]| {
         let (hash, path) = std::str::from_utf8(line).ok()?.split_once(' ')?;
         let path = clean(path).filter(|_| !path.ends_with('/'))?;
         Some((path.to_owned(), hash.to_owned()))
     };
-    Ok(bytes.map(|bytes| bytes.split(|&byte| byte == 0).filter_map(file).collect()))
+    Ok(bytes.split(|&byte| byte == 0).filter_map(file).collect())
 }
 
 fn show_files(repository: &Path, revision: Option<&Revision>) -> Result<Vec<String>> {
@@ -111,15 +126,21 @@ fn show_files(repository: &Path, revision: Option<&Revision>) -> Result<Vec<Stri
     Ok(paths.filter_map(clean).map(str::to_owned).collect())
 }
 
-/// Writes the selected files as of the patch `revision` into `into`: file by file when directories of the last
-/// patch are listed, else as a lazy clone. The repository's working directory is not used: a push may be changing
-/// it, or there is none.
+/// Writes the selected files as of the patch `revision` into `into`: from what darcs keeps of its last patch, else
+/// file by file when directories are listed, else as a lazy clone. The repository's working directory is not used: a
+/// push may be changing it, or there is none.
 pub(super) fn export(
     repository: &Path,
     revision: &Revision,
     selection: &Selection<'_>,
     into: &Path,
 ) -> Result<()> {
+    let kept = at_tip(repository, revision, || unpack(repository, selection, into));
+    if matches!(kept, Ok(Some(()))) {
+        return Ok(());
+    }
+    // Darcs may keep its files otherwise some day; it is asked for them then.
+    let _ = std::fs::remove_dir_all(into);
     if selection.listed().is_some() {
         if at_tip(repository, revision, || show(repository, selection, into))?.is_some() {
             return Ok(());
@@ -127,6 +148,19 @@ pub(super) fn export(
         let _ = std::fs::remove_dir_all(into);
     }
     clone(repository, revision, into)
+}
+
+fn unpack(repository: &Path, selection: &Selection<'_>, into: &Path) -> Result<()> {
+    let mut files = recorded(repository)?;
+    files.retain(|(path, _)| selection.takes(path));
+    let hashes: Vec<&str> = files.iter().map(|(_, hash)| hash.as_str()).collect();
+    export::make_root(into)?;
+    for ((path, _), bytes) in files.iter().zip(pristine::contents(repository, &hashes)?) {
+        if let Some(bytes) = bytes {
+            export::write(into, path, &bytes)?;
+        }
+    }
+    Ok(())
 }
 
 fn show(repository: &Path, selection: &Selection<'_>, into: &Path) -> Result<()> {
@@ -150,30 +184,88 @@ fn clone(repository: &Path, revision: &Revision, into: &Path) -> Result<()> {
     output(command, &format!("read {revision} of {}", repository.display())).map(drop)
 }
 
-/// Returns when each of `dirs` was last changed by a patch.
-pub(super) fn commit_times(repository: &Path, dirs: &[String]) -> Result<HashMap<String, Timestamp>> {
+/// Returns the last change of each of `dirs` by a patch, by those after `since` when that is given.
+pub(super) fn ages(repository: &Path, since: Option<&Revision>, dirs: &[String]) -> Result<Ages> {
     let what = format!("find the last patches of {}", repository.display());
-    if dirs.len() > FEW {
-        let history = darcs(repository, &["log", "--xml-output", "--no-patch-index", "--summary"]);
-        return pass(history, dirs, &what, line);
-    }
-    let mut times = HashMap::new();
-    for dir in dirs {
-        let xml = log(repository, &["--max-count=1", &format!("./{dir}")], &what)?;
-        times.extend(attribute(&xml, "date").and_then(time_of).map(|time| (dir.clone(), time)));
-    }
-    Ok(times)
+    let mut history = History { until: since.cloned(), ..History::default() };
+    pass(summaries(repository, since), dirs, &what, |text| history.read(text))
 }
 
-/// What an author writes in a name or comment might look like a path; it could make a directory look younger than
-/// it is, no more.
-fn line(text: &str) -> Option<Line<'_>> {
-    let text = text.trim_start();
-    if text.starts_with("<patch ") {
-        return attribute(text, "date").and_then(time_of).map(Line::Time);
+/// Tells whether the patch `old` is (still) there.
+pub(super) fn has(repository: &Path, old: &Revision) -> bool {
+    resolve(repository, old.as_str()).is_ok()
+}
+
+/// Returns the paths that the patches after `old` changed; none when `old` is not there (any more).
+pub(super) fn changed(repository: &Path, old: &Revision) -> Result<Option<Vec<String>>> {
+    let what = format!("find the patches after {old} in {}", repository.display());
+    let bytes = match output(summaries(repository, Some(old)), &what) {
+        Ok(bytes) => bytes,
+        Err(_) if !has(repository, old) => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let mut history = History { until: Some(old.clone()), ..History::default() };
+    let text = String::from_utf8_lossy(&bytes);
+    let lines: Vec<Line> = text.lines().flat_map(|text| history.read(text)).collect();
+    let paths = lines.into_iter().filter_map(|line| match line {
+        Line::Path(path) => Some(path),
+        Line::Change(_) => None,
+    });
+    Ok(history.ended.then(|| paths.collect()))
+}
+
+/// The patches with the files they change, latest first, down to `since` itself.
+fn summaries(repository: &Path, since: Option<&Revision>) -> Command {
+    let mut command = darcs(repository, &["log", "--xml-output", "--no-patch-index", "--summary"]);
+    if let Some(since) = since {
+        command.args(["--from-hash", since.as_str()]);
     }
-    let path = text.split('<').next().unwrap_or_default().trim_end();
-    Some(if path.is_empty() { Line::Other } else { Line::Path(path.strip_prefix("./").unwrap_or(path)) })
+    command
+}
+
+/// Where in `darcs log --xml-output --summary` a reader is. What an author writes has its `<` escaped, so that
+/// only darcs begins an element; what stands for a patch in another's list of dependencies is indented.
+#[derive(Default)]
+struct History {
+    until: Option<Revision>,
+    ended: bool,
+    summary: bool,
+}
+
+impl History {
+    fn read(&mut self, text: &str) -> Vec<Line> {
+        if text.starts_with("<patch ") {
+            self.ended |=
+                self.until.as_ref().is_some_and(|until| attribute(text, "hash") == Some(until.as_str()));
+            return change(text).filter(|_| !self.ended).map(Line::Change).into_iter().collect();
+        }
+        let text = text.trim();
+        if matches!(text, "<summary>" | "</summary>") {
+            self.summary = text == "<summary>";
+        }
+        if self.summary && !self.ended { paths(text) } else { Vec::new() }
+    }
+}
+
+fn change(patch: &str) -> Option<Change> {
+    let by = patch.strip_prefix("<patch author='")?.split('\'').next().unwrap_or_default();
+    Some(Change::new(time_of(attribute(patch, "date")?)?, attribute(patch, "hash")?, &unescaped(by)))
+}
+
+/// Returns the paths in a line of a summary: one before an element or alone, two of a move.
+fn paths(text: &str) -> Vec<Line> {
+    let moved = text.strip_prefix("<move from=\"").and_then(|rest| rest.strip_suffix("\"/>"));
+    let named: Vec<&str> = match moved {
+        Some(names) => names.split("\" to=\"").collect(),
+        None => text.split('<').next().into_iter().collect(),
+    };
+    let named = named.into_iter().map(|path| unescaped(path.trim())).filter(|path| !path.is_empty());
+    named.map(|path| Line::Path(path.strip_prefix("./").unwrap_or(&path).to_owned())).collect()
+}
+
+fn unescaped(text: &str) -> String {
+    let quotes = text.replace("&quot;", "\"").replace("&apos;", "'");
+    quotes.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
 }
 
 fn time_of(date: &str) -> Option<Timestamp> {
@@ -190,5 +282,54 @@ mod tests {
         let xml = "<changelog>\n<patch author='x hash='0000' date='19990101000000'' date='20261122150852' local_date='x' inverted='False' hash='95957f'>\n";
         assert_eq!(attribute(xml, "hash"), Some("95957f"));
         assert_eq!(attribute(xml, "date").and_then(time_of), "2026-11-22T15:08:52Z".parse().ok());
+    }
+
+    /// As darcs 2.16 prints it; the names are ours.
+    const LOG: &str = "<changelog>
+<patch author='x' date='20261122000003' local_date='x' inverted='False' hash='cc'>
+    <name>TAG 1</name>
+    <explicit_dependencies>
+        <patch author='x' date='20261122000001' local_date='x' inverted='False' hash='aaaa'>
+            <name>old</name>
+        </patch>
+    </explicit_dependencies>
+    <summary>
+    </summary>
+</patch>
+<patch author='O&apos;B &lt;o@b&gt;' date='20261122000002' local_date='x' inverted='False' hash='bb'>
+    <name>new</name>
+    <comment>what an author says
+    no/path
+&lt;summary&gt;</comment>
+    <summary>
+    <move from=\"a1\" to=\"b1\"/>
+    <modify_file>
+    a&amp;b/PKGBUILD<added_lines num='1'/>
+    </modify_file>
+    </summary>
+</patch>
+<patch author='x' date='20261122000001' local_date='x' inverted='False' hash='aaaa'>
+    <name>old</name>
+    <summary>
+    <add_file>
+    seen/before
+    </add_file>
+    </summary>
+</patch>
+</changelog>
+";
+
+    #[test]
+    fn only_the_summaries_of_patches_after_the_one_seen_last_name_paths() {
+        let mut history = History { until: "aaaa".parse().ok(), ..History::default() };
+        let mut said = Vec::new();
+        for line in LOG.lines().flat_map(|text| history.read(text)) {
+            said.push(match line {
+                Line::Change(change) => format!("{} {}", change.commit, change.by),
+                Line::Path(path) => path,
+            });
+        }
+        assert_eq!(said, ["cc x", "bb O'B <o@b>", "a1", "b1", "a&b/PKGBUILD"]);
+        assert!(history.ended, "a patch that a tag names is not yet that patch");
     }
 }

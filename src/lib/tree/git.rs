@@ -1,13 +1,12 @@
 //! git, asked with plumbing commands that run nothing a repository's configuration names.
 
-use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
 use jiff::Timestamp;
 
-use super::ages::{FEW, Line, pass};
+use super::ages::{Ages, Change, Line, pass};
 use super::command::{limited, output};
 use super::export::{self, FILE_LIMIT, Selection};
 use crate::base::{Error, Result};
@@ -44,9 +43,9 @@ pub(super) fn resolve(repository: &Path, name: &str) -> Result<Revision> {
     text.lines().last().unwrap_or_default().parse()
 }
 
-/// Returns all paths of `revision`.
-pub(super) fn list(repository: &Path, revision: &Revision) -> Result<Vec<String>> {
-    Ok(entries(repository, revision, None)?.into_iter().map(|entry| entry.path).collect())
+/// Returns all paths of `revision`, or those of `among` that are there.
+pub(super) fn list(repository: &Path, revision: &Revision, among: Option<&[String]>) -> Result<Vec<String>> {
+    Ok(entries(repository, revision, among)?.into_iter().map(|entry| entry.path).collect())
 }
 
 /// Returns all paths of regular files of `revision` with the names of their objects.
@@ -65,8 +64,7 @@ pub(super) fn contents(repository: &Path, revision: &Revision) -> Result<Vec<(St
 
 /// Tells whether `path` is a regular file of `revision`.
 pub(super) fn exists(repository: &Path, revision: &Revision, path: &str) -> Result<bool> {
-    let found = entries(repository, revision, Some(&[path.to_owned()]))?;
-    Ok(found.iter().any(|entry| entry.path == path))
+    Ok(list(repository, revision, Some(&[path.to_owned()]))?.iter().any(|own| own == path))
 }
 
 fn entries(repository: &Path, revision: &Revision, dirs: Option<&[String]>) -> Result<Vec<Entry>> {
@@ -131,10 +129,14 @@ fn content(requests: &mut impl Write, answers: &mut impl BufRead, entry: &Entry)
     Ok(bytes)
 }
 
-/// Returns the paths that differ between two commits; without `old`, all of `new`.
-pub(super) fn changed(repository: &Path, old: Option<&Revision>, new: &Revision) -> Result<Vec<String>> {
+/// Returns the paths that differ between two commits; without `old`, all of `new`; none when `old` is not there.
+pub(super) fn changed(
+    repository: &Path,
+    old: Option<&Revision>,
+    new: &Revision,
+) -> Result<Option<Vec<String>>> {
     let what = format!("compare revisions of {}", repository.display());
-    let old = match old {
+    let base = match old {
         Some(old) => old.to_string(),
         None => empty_tree(repository, &what)?,
     };
@@ -148,11 +150,16 @@ pub(super) fn changed(repository: &Path, old: Option<&Revision>, new: &Revision)
         "--no-ext-diff",
         "--no-textconv",
     ]);
-    command.args([old.as_str(), new.as_str(), "--"]);
-    let bytes = output(command, &what)?;
+    command.args([base.as_str(), new.as_str(), "--"]);
+    let bytes = match output(command, &what) {
+        Ok(bytes) => bytes,
+        // A forced push leaves commits behind that are swept away some day.
+        Err(_) if old.is_some_and(|old| resolve(repository, old.as_str()).is_err()) => return Ok(None),
+        Err(error) => return Err(error),
+    };
     let fields: Vec<&[u8]> = bytes.split(|&byte| byte == 0).collect();
     let paths = fields.chunks_exact(2).filter_map(|pair| pair.last());
-    Ok(paths.map(|path| String::from_utf8_lossy(path).into_owned()).collect())
+    Ok(Some(paths.map(|path| String::from_utf8_lossy(path).into_owned()).collect()))
 }
 
 /// Returns the hash of the empty tree, which depends on the repository's kind of hash.
@@ -163,52 +170,42 @@ fn empty_tree(repository: &Path, what: &str) -> Result<String> {
     Ok(String::from_utf8_lossy(&bytes).trim().to_owned())
 }
 
-/// Returns when each of `dirs` was last changed up to `revision`.
-pub(super) fn commit_times(
+/// Returns the last change of each of `dirs` up to `revision`, and after `since`.
+pub(super) fn ages(
     repository: &Path,
+    since: Option<&Revision>,
     revision: &Revision,
     dirs: &[String],
-) -> Result<HashMap<String, Timestamp>> {
+) -> Result<Ages> {
     let what = format!("find the last commits of {}", repository.display());
-    if dirs.len() > FEW {
-        return pass(history(repository, revision), dirs, &what, line);
-    }
-    let mut times = HashMap::new();
-    for dir in dirs {
-        let mut command = git(repository);
-        command.args(["rev-list", "--max-count=1", "--timestamp", revision.as_str(), "--"]);
-        command.args(Some(dir).filter(|dir| !dir.is_empty()));
-        let text = String::from_utf8_lossy(&output(command, &what)?).into_owned();
-        let time = text.split_whitespace().next().and_then(seconds);
-        times.extend(time.map(|time| (dir.clone(), time)));
-    }
-    Ok(times)
+    pass(history(repository, since, revision), dirs, &what, |text| line(text).into_iter().collect())
+}
+
+/// Tells whether `old` is among the commits that led to `new`.
+pub(super) fn led_to(repository: &Path, old: &Revision, new: &Revision) -> bool {
+    let mut command = git(repository);
+    command.args(["merge-base", "--is-ancestor", old.as_str(), new.as_str()]);
+    output(command, "compare revisions").is_ok()
 }
 
 /// As seen from the branch: what a merge brought counts from the merge on.
-fn history(repository: &Path, revision: &Revision) -> Command {
+fn history(repository: &Path, since: Option<&Revision>, revision: &Revision) -> Command {
     let mut command = git(repository);
     // Otherwise the configuration could have it run gpg, or a program that shows differences.
     command.args(["-c", "log.showSignature=false", "-c", "core.quotePath=false", "log", "--no-ext-diff"]);
-    command.args([
-        "--no-textconv",
-        "--no-renames",
-        "--first-parent",
-        "-m",
-        "--name-only",
-        "--format=%x00%ct",
-    ]);
-    command.arg(revision.as_str());
+    command.args(["--no-textconv", "--no-renames", "--no-mailmap", "--no-notes", "--first-parent", "-m"]);
+    command.args(["--name-only", "--format=%x00%ct %H %an"]);
+    command.arg(revision.as_str()).args(since.map(|since| format!("^{since}")));
     command
 }
 
-fn line(text: &str) -> Option<Line<'_>> {
+fn line(text: &str) -> Option<Line> {
     match text.strip_prefix('\0') {
-        Some(time) => seconds(time).map(Line::Time),
-        None => Some(if text.is_empty() { Line::Other } else { Line::Path(text) }),
+        Some(head) => {
+            let mut words = head.splitn(3, ' ');
+            let at = Timestamp::from_second(words.next()?.parse().ok()?).ok()?;
+            Some(Line::Change(Change::new(at, words.next()?, words.next()?)))
+        }
+        None => (!text.is_empty()).then(|| Line::Path(text.to_owned())),
     }
-}
-
-fn seconds(text: &str) -> Option<Timestamp> {
-    Timestamp::from_second(text.parse().ok()?).ok()
 }

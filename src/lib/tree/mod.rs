@@ -14,6 +14,7 @@ mod kept;
 mod packages;
 mod paths;
 mod plain;
+mod pristine;
 mod read;
 mod readers;
 mod recipe;
@@ -31,7 +32,8 @@ mod keeping;
 #[cfg(test)]
 mod repositories;
 
-pub use packages::{published, published_paths};
+pub use ages::Change;
+pub use packages::{packages_in, published, published_paths};
 pub use paths::{recipe_directory, recipes_of};
 pub use read::{Desk, find, read, read_all};
 pub use recipe::{Problem, Reading, Recipe};

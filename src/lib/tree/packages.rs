@@ -1,9 +1,11 @@
 //! Where a built package is found.
 
-use std::path::PathBuf;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
+use crate::base::{Error, Result};
 use crate::config::TreeSection;
-use crate::names::{Arch, Name, Release, Version};
+use crate::names::{Arch, Item, Name, Release, Version};
 
 /// Returns where the tree's pattern `packages` puts `name`; none when there is no pattern.
 fn path(
@@ -55,6 +57,42 @@ pub fn published(
     !outputs.is_empty() && outputs.iter().all(there)
 }
 
+/// Returns the packages that lie in the package directory, for the tree's architectures and `any`, sorted; other
+/// files (databases, signatures) are none.
+///
+/// # Errors
+/// The tree's pattern is of another form than `…/{name}-{version}-{release}-{arch}SUFFIX`; a directory that cannot be
+/// read (one that is not there is empty).
+pub fn packages_in(section: &TreeSection) -> Result<BTreeMap<PathBuf, Item>> {
+    let mut found = BTreeMap::new();
+    if section.packages.is_empty() {
+        return Ok(found);
+    }
+    let form = section.packages.rsplit_once("/{name}-{version}-{release}-{arch}");
+    let (directory, suffix) = form.filter(|(_, suffix)| !suffix.contains('/')).ok_or_else(|| {
+        Error::wrong(format!("cannot tell packages from other files in {}", section.packages))
+    })?;
+    for arch in section.archs.iter().map(Arch::as_str).chain(["any"]) {
+        let directory = PathBuf::from(directory.replace("{arch}", arch));
+        for name in listed(&directory)? {
+            let item = name.strip_suffix(suffix).and_then(|stem| stem.parse::<Item>().ok());
+            if let Some(item) = item.filter(|item| item.arch.as_str() == arch) {
+                found.insert(directory.join(name), item);
+            }
+        }
+    }
+    Ok(found)
+}
+
+fn listed(directory: &Path) -> Result<Vec<String>> {
+    let entries = match directory.read_dir() {
+        Ok(entries) => entries,
+        Err(source) if source.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(source) => return Err(Error::io("list", directory, source)),
+    };
+    Ok(entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -92,5 +130,25 @@ mod tests {
             &"any".parse().unwrap(),
         );
         assert!(!told);
+    }
+
+    #[test]
+    fn only_packages_of_the_trees_architectures_are_listed() {
+        let place = tempfile::tempdir().unwrap();
+        let packages =
+            format!("{}/f-{{arch}}/{{name}}-{{version}}-{{release}}-{{arch}}.fpm", place.path().display());
+        let section = TreeSection { packages, ..TreeSection::default() };
+        let directory = place.path().join("f-x86_64");
+        assert_eq!(packages_in(&section).unwrap().len(), 0, "a directory that is not there is empty");
+        std::fs::create_dir(&directory).unwrap();
+        for name in
+            ["a-b-1-2-x86_64.fpm", "a-1-1-i686.fpm", "a-1-1-x86_64.fpm.sig", "f.fdb", "1-1-x86_64.fpm"]
+        {
+            std::fs::write(directory.join(name), "").unwrap();
+        }
+        let found = packages_in(&section).unwrap();
+        assert_eq!(found.into_values().map(|item| item.to_string()).collect::<Vec<_>>(), ["a-b-1-2-x86_64"]);
+        let other = TreeSection { packages: "/p/{arch}-{name}-{version}-{release}".to_owned(), ..section };
+        assert!(packages_in(&other).is_err());
     }
 }

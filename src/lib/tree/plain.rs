@@ -1,12 +1,12 @@
 //! A tree without version control: a directory, whose revision is the hash of its recipes.
 
-use std::collections::HashMap;
 use std::path::Path;
 
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 use walkdir::WalkDir;
 
+use super::ages::{Ages, Change};
 use super::export::{self, FILE_LIMIT, Selection};
 use super::paths::clean;
 use crate::base::durable;
@@ -65,12 +65,12 @@ pub(super) fn export(section: &TreeSection, selection: &Selection<'_>, into: &Pa
 }
 
 /// Returns the newest modification time of the files in each of `dirs`, for want of commits; none without files.
-pub(super) fn commit_times(root: &Path, dirs: &[String]) -> HashMap<String, Timestamp> {
+pub(super) fn ages(root: &Path, dirs: &[String]) -> Ages {
     let newest = |dir: &String| {
         let place = root.join(dir);
         let files = list(&place).unwrap_or_default();
         let times = files.iter().filter_map(|path| place.join(path).symlink_metadata().ok()?.modified().ok());
-        Some((dir.clone(), Timestamp::try_from(times.max()?).ok()?))
+        Some((dir.clone(), Change::new(Timestamp::try_from(times.max()?).ok()?, "", "")))
     };
     dirs.iter().filter_map(newest).collect()
 }

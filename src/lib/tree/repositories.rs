@@ -46,6 +46,10 @@ impl Farm {
         Repository::new(&self.tree, &self.section)
     }
 
+    fn cache(&self) -> PathBuf {
+        self.place.path().join("ages")
+    }
+
     pub(super) fn desk(&self) -> Desk {
         Desk { scratch: self.scratch(), kept: Some(self.place.path().join("kept")) }
     }
@@ -121,6 +125,24 @@ fn a_scan_reads_all_recipes_of_a_revision() {
 }
 
 #[test]
+fn of_the_recipes_asked_for_only_those_that_are_there_are_named() {
+    both(|farm| {
+        farm.commit("a", "1");
+        let tip = farm.commit("b", "1");
+        let there = |count: usize, more: &[&str]| {
+            let paths = (0..count)
+                .map(|n| format!("nope{n}/PKGBUILD"))
+                .chain(more.iter().map(|&path| path.to_owned()));
+            farm.repository().there(&tip, &paths.collect::<Vec<_>>()).unwrap()
+        };
+        for count in [1, 200] {
+            assert_eq!(there(count, &["b/PKGBUILD", "a"]), ["b/PKGBUILD"], "{count}");
+        }
+        assert_eq!(there(0, &[]), [""; 0]);
+    });
+}
+
+#[test]
 fn a_package_is_found_by_its_directory_and_a_sub_package_by_a_scan() {
     both(|farm| {
         farm.commit("a", "1");
@@ -162,18 +184,54 @@ fn the_age_of_a_recipe_is_that_of_its_last_commit() {
     both(|farm| {
         farm.commit("a", "1");
         let tip = farm.commit("b", "1");
-        // Few are asked for one by one, many in one pass; the answers are the same.
-        let few = ["a", "nope"].map(str::to_owned).to_vec();
-        let many: Vec<String> = few.iter().cloned().chain((0..20).map(|n| format!("nope{n}"))).collect();
-        let times = farm.repository().commit_times(&tip, &few).unwrap();
-        assert_eq!(times, farm.repository().commit_times(&tip, &many).unwrap());
-        let time = times["a"];
-        let age = jiff::Timestamp::now().duration_since(time);
+        let dirs = ["a", "nope"].map(str::to_owned);
+        let ages = farm.repository().ages(&tip, &dirs, &farm.cache()).unwrap();
+        let age = jiff::Timestamp::now().duration_since(ages["a"].at);
         match farm.section.scm {
-            Scm::Git => assert_eq!(time.to_string(), "2026-11-20T10:00:00Z"),
-            Scm::Darcs | Scm::None => assert!((0..60).contains(&age.as_secs()), "{time}"),
+            Scm::Git => assert_eq!(ages["a"].at.to_string(), "2026-11-20T10:00:00Z"),
+            Scm::Darcs | Scm::None => assert!((0..60).contains(&age.as_secs()), "{age}"),
         }
-        assert!(!times.contains_key("nope"));
+        assert!(ages.len() == 1 && ages["a"].by.starts_with(['a', 'x']), "{ages:?}");
+    });
+}
+
+#[test]
+fn kept_ages_are_taken_for_true_and_only_what_came_after_them_is_read() {
+    both(|farm| {
+        farm.commit("gone", "1");
+        let old = farm.commit("a", "1");
+        let dirs = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect::<Vec<_>>();
+        let ages = |tip, names: &[&str]| farm.repository().ages(tip, &dirs(names), &farm.cache()).unwrap();
+        let first = ages(&old, &["a", "gone"]);
+        // Marked, so that one sees where an answer comes from.
+        let text = std::fs::read_to_string(farm.cache()).unwrap();
+        std::fs::write(farm.cache(), text.replace(&format!("\t{}", first["a"].by), "\tkept")).unwrap();
+        assert_eq!(ages(&old, &["a"])["a"].by, "kept");
+        let new = farm.commit("b", "1");
+        let second = ages(&new, &["a", "b"]);
+        assert!(second["a"].by == "kept" && second["b"].by != "kept" && second.len() == 2, "{second:?}");
+        assert_eq!(second["a"].commit, first["a"].commit);
+        std::fs::remove_file(farm.cache()).unwrap();
+        assert_eq!(ages(&new, &["a", "b"])["a"], first["a"], "the file may be deleted at any time");
+    });
+}
+
+#[test]
+fn ages_of_a_history_that_was_rewritten_are_read_anew() {
+    both(|farm| {
+        let base = farm.commit("a", "1");
+        let old = farm.commit("b", "1");
+        let dirs = ["a", "b", "c"].map(str::to_owned);
+        let before = farm.repository().ages(&old, &dirs, &farm.cache()).unwrap();
+        let path = &farm.section.path;
+        match farm.section.scm {
+            Scm::Git => drop(run(path, &["git", "reset", "-q", "--hard", base.as_str()])),
+            Scm::Darcs | Scm::None => drop(run(path, &["darcs", "obliterate", "-qa", "--last", "1"])),
+        }
+        let new = farm.commit("c", "1");
+        let after = farm.repository().ages(&new, &dirs, &farm.cache()).unwrap();
+        assert!(before.contains_key("b") && !after.contains_key("b"), "{after:?}");
+        assert!(after.contains_key("a") && after.contains_key("c"));
     });
 }
 
@@ -196,9 +254,41 @@ fn a_push_to_git_names_what_changed() {
     std::fs::write(farm.section.path.join("a/x y\n"), "").unwrap();
     std::fs::remove_file(farm.section.path.join("a/PKGBUILD")).unwrap();
     let new = farm.commit("b", "1");
-    let changed = |old| farm.repository().changed(old, &new).unwrap();
+    let changed = |old| farm.repository().changed(old, &new).unwrap().unwrap();
     assert_eq!(changed(Some(&old)), ["a/PKGBUILD", "a/x y\n", "b/PKGBUILD"]);
     assert_eq!(changed(None), ["a/x y\n", "b/PKGBUILD"]);
+}
+
+#[test]
+fn what_was_changed_since_a_revision_that_is_gone_is_not_known() {
+    both(|farm| {
+        let old = farm.commit("a", "1");
+        let new = farm.commit("b", "1");
+        let repository = farm.repository();
+        let changed = repository.changed(Some(&old), &new).unwrap().unwrap();
+        assert_eq!(changed.last().map(String::as_str), Some("b/PKGBUILD"), "{changed:?}");
+        assert_eq!(repository.changed(Some(&new), &new).unwrap(), Some(Vec::new()));
+        let gone: Revision = "1".repeat(40).parse().unwrap();
+        assert_eq!(repository.changed(Some(&gone), &new).unwrap(), None);
+    });
+}
+
+#[test]
+fn patches_that_move_and_remove_name_both_places() {
+    let farm = Farm::new(Scm::Darcs);
+    farm.commit("a", "1");
+    farm.commit("b", "1");
+    let old = farm.commit("c", "1");
+    let path = &farm.section.path;
+    run(path, &["darcs", "mv", "-q", "a", "moved"]);
+    std::fs::remove_dir_all(path.join("b")).unwrap();
+    let new = farm.record();
+    run(path, &["darcs", "tag", "-q", "-A", "x", "one"]);
+    let tip = farm.repository().tip().unwrap();
+    assert_ne!(new, tip, "a tag is a patch");
+    let mut changed = farm.repository().changed(Some(&old), &tip).unwrap().unwrap();
+    changed.sort();
+    assert_eq!(changed, ["a", "b", "b/PKGBUILD", "moved"]);
 }
 
 #[test]
@@ -215,10 +305,7 @@ fn a_repository_of_somebody_else_runs_nothing() {
     run(path, &["git", "config", "log.showSignature", "true"]);
     std::os::unix::fs::chown(path.join(".git"), Some(1234), Some(1234)).ok();
     assert_eq!(farm.version(&tip, "a"), "1");
-    for count in [0, 20] {
-        let dirs: Vec<String> = (0..count).map(|n| format!("nope{n}")).chain(["a".to_owned()]).collect();
-        assert_eq!(farm.repository().commit_times(&tip, &dirs).unwrap().len(), 1);
-    }
+    assert_eq!(farm.repository().ages(&tip, &["a".to_owned()], &farm.cache()).unwrap().len(), 1);
     farm.repository().changed(None, &tip).unwrap();
     assert!(!mark.exists());
 }
@@ -242,7 +329,7 @@ fn a_plain_directory_has_the_revision_of_its_recipes() {
     assert_ne!(one, two);
     assert_eq!(farm.version(&two, "a"), "2");
     assert!(farm.repository().resolve(one.as_str()).is_err());
-    assert!(farm.repository().commit_times(&two, &["a".to_owned()]).unwrap().contains_key("a"));
+    assert!(farm.repository().ages(&two, &["a".to_owned()], &farm.cache()).unwrap().contains_key("a"));
     let read = read_all(&farm.section, &farm.tree, &two, &farm.desk()).unwrap();
     assert_eq!(read.len(), 1);
 }

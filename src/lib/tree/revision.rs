@@ -1,16 +1,18 @@
 //! A tree's repository on the master, whatever keeps it: its revisions and their files.
 
-use std::collections::HashMap;
+use std::collections::HashSet;
 use std::path::Path;
 
-use jiff::Timestamp;
-
+use super::ages::{Ages, Kept};
 use super::export::Selection;
 use super::paths::{clean, is_recipe};
 use super::{darcs, git, plain};
 use crate::base::{Error, Result};
 use crate::config::{Scm, TreeSection};
 use crate::names::{Revision, Tree};
+
+/// So many paths are named to git; more would not fit into a command line some day.
+const FEW: usize = 100;
 
 /// The repository of a tree; only ever read.
 #[derive(Debug, Clone, Copy)]
@@ -87,10 +89,32 @@ impl<'a> Repository<'a> {
     /// As [`Repository::export`].
     pub fn list(&self, revision: &Revision) -> Result<Vec<String>> {
         let found = match self.section.scm {
-            Scm::Git => git::list(self.path(), revision),
+            Scm::Git => git::list(self.path(), revision, None),
             Scm::Darcs => darcs::list(self.path(), revision),
             Scm::None => plain::list(self.path()),
         };
+        self.recipes(found)
+    }
+
+    /// Returns those of the recipes `paths` that are there at `revision`, sorted; of a few this is quicker than a list
+    /// of all.
+    ///
+    /// # Errors
+    /// As [`Repository::export`].
+    pub fn there(&self, revision: &Revision, paths: &[String]) -> Result<Vec<String>> {
+        if paths.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut listed = match self.section.scm {
+            Scm::Git if paths.len() <= FEW => self.recipes(git::list(self.path(), revision, Some(paths)))?,
+            Scm::Git | Scm::Darcs | Scm::None => self.list(revision)?,
+        };
+        let wanted: HashSet<&String> = paths.iter().collect();
+        listed.retain(|path| wanted.contains(path));
+        Ok(listed)
+    }
+
+    fn recipes(&self, found: Result<Vec<String>>) -> Result<Vec<String>> {
         let mut paths = found.map_err(|error| self.named(error))?;
         paths.retain(|path| is_recipe(path, self.section));
         paths.sort();
@@ -139,32 +163,57 @@ impl<'a> Repository<'a> {
         found.map_err(|error| self.named(error))
     }
 
-    /// Returns the paths that differ between `old` (none: nothing was there) and `new`; git only, the others'
-    /// hooks are told by their programs.
+    /// Returns the paths that were changed after `old` (git without `old`: all of `new`) up to `new`, darcs: up to
+    /// now; none when `old` is not there any more.
     ///
     /// # Errors
-    /// As [`Repository::export`], and any other program than git.
-    pub fn changed(&self, old: Option<&Revision>, new: &Revision) -> Result<Vec<String>> {
-        let found = match self.section.scm {
-            Scm::Git => git::changed(self.path(), old, new),
-            Scm::Darcs | Scm::None => Err(Error::wrong("cannot compare revisions: only git can")),
+    /// As [`Repository::export`], and a tree without version control.
+    pub fn changed(&self, old: Option<&Revision>, new: &Revision) -> Result<Option<Vec<String>>> {
+        let found = match (self.section.scm, old) {
+            (Scm::Git, old) => git::changed(self.path(), old, new),
+            (Scm::Darcs, Some(old)) => darcs::changed(self.path(), old),
+            (Scm::Darcs, None) => Ok(None),
+            (Scm::None, _) => Err(Error::wrong("cannot compare revisions: the tree has no version control")),
         };
         found.map_err(|error| self.named(error))
     }
 
-    /// Returns when each of the directories `dirs` was last changed by a commit up to `revision` (darcs: by any
-    /// patch; none: the time of its newest file); those that never were are left out.
+    /// Returns the last change of each of the directories `dirs` by a commit up to `tip` (darcs: by any patch; none:
+    /// the time of its newest file); those that never were are left out. What was found is kept in the file `cache`,
+    /// so that the next look reads only what came after `tip`; without it the whole history is read.
     ///
     /// # Errors
     /// As [`Repository::export`].
-    pub fn commit_times(&self, revision: &Revision, dirs: &[String]) -> Result<HashMap<String, Timestamp>> {
-        let plain = |dir: &&String| dir.is_empty() || clean(dir) == Some(dir);
-        let dirs: Vec<String> = dirs.iter().filter(plain).cloned().collect();
+    pub fn ages(&self, tip: &Revision, dirs: &[String], cache: &Path) -> Result<Ages> {
+        if self.section.scm == Scm::None {
+            return Ok(plain::ages(self.path(), dirs));
+        }
+        let kept = Kept::read(cache, &self.section.recipes).filter(|kept| self.led_to(&kept.tip, tip));
+        if let Some(kept) = kept.as_ref().filter(|kept| kept.tip == *tip) {
+            return Ok(kept.ages.clone());
+        }
+        let since = kept.as_ref().map(|kept| &kept.tip);
         let found = match self.section.scm {
-            Scm::Git => git::commit_times(self.path(), revision, &dirs),
-            Scm::Darcs => darcs::commit_times(self.path(), &dirs),
-            Scm::None => Ok(plain::commit_times(self.path(), &dirs)),
+            Scm::Git => git::ages(self.path(), since, tip, dirs),
+            Scm::Darcs | Scm::None => darcs::ages(self.path(), since, dirs),
         };
-        found.map_err(|error| self.named(error))
+        let mut ages = kept.map(|kept| kept.ages).unwrap_or_default();
+        ages.extend(found.map_err(|error| self.named(error))?);
+        // No more is kept than the tree has recipes.
+        let wanted: HashSet<&str> = dirs.iter().map(String::as_str).collect();
+        ages.retain(|dir, _| wanted.contains(dir.as_str()));
+        let kept = Kept { tip: tip.clone(), pattern: self.section.recipes.clone(), ages };
+        kept.write(cache);
+        Ok(kept.ages)
+    }
+
+    /// Tells whether what is known of `old` holds for what of it is left at `new`.
+    fn led_to(&self, old: &Revision, new: &Revision) -> bool {
+        old == new
+            || match self.section.scm {
+                Scm::Git => git::led_to(self.path(), old, new),
+                Scm::Darcs => darcs::has(self.path(), old),
+                Scm::None => false,
+            }
     }
 }

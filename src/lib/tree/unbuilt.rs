@@ -1,10 +1,11 @@
-//! What the tree wants and the package directory lacks, and for how long: pure.
+//! What the tree wants and the package directory lacks, and for how long; what is there and no recipe wants: pure.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::paths::recipe_directory;
 use super::recipe::{Reading, Recipe};
 use crate::base::clock::age;
 use crate::names::{Arch, Item, Tree};
@@ -44,10 +45,15 @@ impl Missing {
     /// Returns the line that `syncpkg-unbuilt` prints, with the cause in words.
     pub fn line(&self, now: Timestamp, cause: &str) -> String {
         let past = self.age(now);
-        let long = if past.as_secs() < 86_400 { age(past) } else { counted_days(past) };
+        let long = long(past);
         let maintainer = self.maintainer.as_deref().unwrap_or("no maintainer");
         format!("{} {} is missing for {long}: {cause} ({maintainer})", self.path, self.item)
     }
+}
+
+/// Returns an age in words: whole days, or what is less than one.
+pub fn long(past: SignedDuration) -> String {
+    if past.as_secs() < 86_400 { age(past) } else { counted_days(past) }
 }
 
 fn counted_days(age: SignedDuration) -> String {
@@ -86,12 +92,16 @@ pub fn missing(
     found
 }
 
-/// Returns the lines of Frugalware's test-suite: each architecture, then its packages, sorted.
-pub fn fst_lines(missing: &[Missing], now: Timestamp) -> Vec<String> {
-    let archs: BTreeSet<&Arch> = missing.iter().map(|one| &one.item.arch).collect();
-    let mut lines = Vec::new();
-    for arch in archs {
-        lines.push(arch.to_string());
+/// Returns the lines of Frugalware's test-suite, in the order of its old script: all architectures, then for each its
+/// packages, sorted; nothing at all when nothing is missing, which is how a test passes.
+pub fn fst_lines(missing: &[Missing], archs: &BTreeSet<Arch>, now: Timestamp) -> Vec<String> {
+    if missing.is_empty() {
+        return Vec::new();
+    }
+    let mut all: BTreeSet<&Arch> = missing.iter().map(|one| &one.item.arch).collect();
+    all.extend(archs);
+    let mut lines: Vec<String> = all.iter().map(ToString::to_string).collect();
+    for arch in all {
         let own = missing.iter().filter(|one| one.item.arch == *arch);
         let mut rows: Vec<String> = own.map(|one| fst_line(one, now)).collect();
         rows.sort();
@@ -102,8 +112,47 @@ pub fn fst_lines(missing: &[Missing], now: Timestamp) -> Vec<String> {
 
 fn fst_line(missing: &Missing, now: Timestamp) -> String {
     let maintainer = missing.maintainer.as_deref().unwrap_or("nobody");
-    let age = counted_days(missing.age(now));
-    format!("{} is missing (FB is {age} old; Maintainer {maintainer})", missing.item)
+    let age = how_old(missing.age(now).as_secs());
+    format!("{} is missing (FB is {age} old; {maintainer})", missing.item)
+}
+
+/// Names an age in the largest unit of which there are more than two, as that script does, rounded down.
+fn how_old(seconds: i64) -> String {
+    const UNITS: [(i64, &str); 6] = [
+        (365 * 86_400, "years"),
+        (30 * 86_400, "months"),
+        (7 * 86_400, "weeks"),
+        (86_400, "days"),
+        (3_600, "hours"),
+        (60, "minutes"),
+    ];
+    match UNITS.iter().find(|(unit, _)| seconds > unit * 2) {
+        Some((unit, name)) => format!("{} {name}", seconds / unit),
+        None => format!("{seconds} seconds"),
+    }
+}
+
+/// Says why no recipe wants the package `item` any more; none when one does, or might: one that says nobuild is
+/// built by hand, and one that cannot be read is asked again when it can.
+pub fn obsolete(readings: &[Reading], item: &Item) -> Option<String> {
+    let stem = |path: &str| recipe_directory(path).rsplit('/').next() == Some(item.name.as_str());
+    if readings.iter().any(|reading| reading.as_ref().is_err_and(|problem| stem(&problem.path))) {
+        return None;
+    }
+    let makers = readings.iter().flatten().filter(|recipe| recipe.subpkgs.contains(&item.name));
+    let mut why = "no recipe makes it".to_owned();
+    for recipe in makers {
+        let same = (&recipe.version, &recipe.release) == (&item.version, &item.release);
+        let arch = item.arch.is_any() || recipe.archs.iter().any(|arch| arch.is_any() || *arch == item.arch);
+        if recipe.nobuild || (same && arch) {
+            return None;
+        }
+        why = match same {
+            true => format!("its recipe is not for {} any more", item.arch),
+            false => format!("its recipe makes {}-{}-{} now", item.name, recipe.version, recipe.release),
+        };
+    }
+    Some(why)
 }
 
 #[cfg(test)]
@@ -166,17 +215,53 @@ mod tests {
 
     #[test]
     fn the_test_suite_gets_its_old_lines() {
-        let readings = [recipe("b", &["x86_64"], Some("A <a@b>")), recipe("a", &["x86_64", "i686"], None)];
+        let readings = [recipe("b", &["x86_64"], Some("A <a@b>")), recipe("a", &["x86_64"], None)];
         let (missing, now) = found(&readings, 3 * 86_400);
+        let archs = ["i686", "x86_64"].iter().map(|arch| arch.parse().unwrap()).collect();
         assert_eq!(
-            fst_lines(&missing, now),
+            fst_lines(&missing, &archs, now),
             [
                 "i686",
-                "a-1-2-i686 is missing (FB is 3 days old; Maintainer nobody)",
                 "x86_64",
-                "a-1-2-x86_64 is missing (FB is 3 days old; Maintainer nobody)",
-                "b-1-2-x86_64 is missing (FB is 3 days old; Maintainer A <a@b>)",
+                "a-1-2-x86_64 is missing (FB is 3 days old; nobody)",
+                "b-1-2-x86_64 is missing (FB is 3 days old; A <a@b>)",
             ]
         );
+        assert_eq!(fst_lines(&[], &archs, now), [""; 0], "a test that passes says nothing");
+    }
+
+    #[test]
+    fn an_age_is_named_in_the_largest_unit_of_which_there_are_more_than_two() {
+        const DAY: i64 = 86_400;
+        for (seconds, said) in [
+            (0, "0 seconds"),
+            (120, "120 seconds"),
+            (121, "2 minutes"),
+            (2 * 3_600 + 1, "2 hours"),
+            (2 * DAY, "48 hours"),
+            (2 * DAY + 1, "2 days"),
+            (14 * DAY, "14 days"),
+            (15 * DAY, "2 weeks"),
+            (61 * DAY, "2 months"),
+            (731 * DAY, "2 years"),
+        ] {
+            assert_eq!(how_old(seconds), said);
+        }
+    }
+
+    #[test]
+    fn a_package_is_obsolete_when_no_recipe_wants_that_version_of_it() {
+        let problem = super::super::Problem { path: "s/broken/PKGBUILD".to_owned(), error: "x".to_owned() };
+        let mut by_hand = recipe("by-hand", &["x86_64"], None).unwrap();
+        by_hand.nobuild = true;
+        let readings =
+            [recipe("a", &["x86_64"], None), recipe("n", &["any"], None), Ok(by_hand), Err(problem)];
+        let said = |item: &str| obsolete(&readings, &item.parse().unwrap());
+        for wanted in ["a-1-2-x86_64", "n-1-2-any", "broken-9-9-x86_64", "by-hand-9-9-x86_64"] {
+            assert_eq!(said(wanted), None, "{wanted}");
+        }
+        assert_eq!(said("a-1-1-x86_64").unwrap(), "its recipe makes a-1-2 now");
+        assert_eq!(said("a-1-2-i686").unwrap(), "its recipe is not for i686 any more");
+        assert_eq!(said("gone-1-1-any").unwrap(), "no recipe makes it");
     }
 }

@@ -1,0 +1,109 @@
+//! From what came into a tree to tickets: what a push changed, and what pushes before it changed that nobody acted on.
+//!
+//! `cache/seen-TREE` says up to which revision that was done. It is moved on only when the tickets are durable: a hook
+//! that was killed, or found the disk full, leaves its work to the next one. Without it, or when that revision is not
+//! there any more, what is not known is looked for in all of the tree.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::ask::{Answered, Asker, Wish, ask};
+use super::unbuilt;
+use crate::base::durable;
+use crate::base::{Clock, Error, Result, lock};
+use crate::config::Config;
+use crate::names::{Revision, Tree};
+use crate::spool::Spool;
+use crate::tree::{self, Repository};
+
+/// What somebody knows of a push to a tree.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Push {
+    /// The recipes it changed.
+    pub recipes: Vec<String>,
+    /// It changed more than those; nobody knows what.
+    pub more: bool,
+    /// Its pusher wants none of them built.
+    pub nobuild: bool,
+    /// How to ask for them; of which tree.
+    pub wish: Wish,
+}
+
+/// Asks for builds of what came into the tree since the farm looked last, if that are at most `at_most` recipes.
+///
+/// # Errors
+/// `Again` when they are more, or a lock is held for too long; as [`ask`]. Then nothing counts as acted on.
+pub fn act(
+    config: &Config,
+    spool: &Spool,
+    push: &Push,
+    at_most: usize,
+    asker: Asker,
+    clock: &Clock,
+) -> Result<Vec<Answered>> {
+    let named = push.wish.tree.as_ref().and_then(|tree| config.tree.get_key_value(tree));
+    let (tree, section) = named.ok_or_else(|| Error::wrong("cannot act on a push: there is no such tree"))?;
+    // Of two pushes at once the later revision is asked for last, or it would be superseded by the earlier.
+    let _lock = lock::exclusive(&spool.at("lock").join(format!("push-{tree}")), asker.patience)?;
+    let repository = Repository::new(tree, section);
+    let tip = repository.tip()?;
+    let (missed, all) = missed(repository, seen(spool, tree), &tip, push.more)?;
+    let own: BTreeSet<String> = tree::recipes_of(&push.recipes, section).into_iter().collect();
+    let mut recipes: BTreeSet<String> = tree::recipes_of(&missed, section).into_iter().collect();
+    match push.nobuild {
+        // What of it is its own cannot be told: syncpkg-unbuilt will find the rest.
+        true if push.more => recipes.clear(),
+        true => recipes.retain(|recipe| !own.contains(recipe)),
+        false => recipes.extend(own),
+    }
+    if recipes.len() > at_most || (all && at_most < usize::MAX) {
+        return Err(Error::again("cannot ask for so many builds at once"));
+    }
+    let wish = Wish { revision: Some(tip.to_string()), passes_over: true, ..push.wish.clone() };
+    let recipes: Vec<String> = recipes.into_iter().collect();
+    let mut answers =
+        if recipes.is_empty() { Vec::new() } else { ask(config, spool, &recipes, &wish, asker, clock)? };
+    if all && !push.nobuild {
+        let wish = Wish { spare_aborted: true, ..push.wish.clone() };
+        answers.extend(unbuilt::ask_for_all(config, spool, &wish, asker, clock)?);
+    }
+    remember(spool, tree, &tip)?;
+    Ok(answers)
+}
+
+/// Returns the paths that were changed since `seen`, and whether all of the tree must be looked at instead.
+fn missed(
+    repository: Repository,
+    seen: Option<Revision>,
+    tip: &Revision,
+    more: bool,
+) -> Result<(Vec<String>, bool)> {
+    match seen {
+        None => Ok((Vec::new(), more)),
+        // Somebody acted on this push already, or nobody pushed and the hook was run by hand.
+        Some(seen) if seen == *tip => Ok((Vec::new(), more)),
+        Some(seen) => Ok(match repository.changed(Some(&seen), tip)? {
+            Some(paths) => (paths, false),
+            None => (Vec::new(), true),
+        }),
+    }
+}
+
+/// Returns the revision up to which pushes to `tree` were acted on; none when that is not known.
+pub(super) fn seen(spool: &Spool, tree: &Tree) -> Option<Revision> {
+    let bytes = durable::read(&place(spool, tree), 256).ok()?;
+    String::from_utf8(bytes).ok()?.trim_end().parse().ok()
+}
+
+fn remember(spool: &Spool, tree: &Tree, tip: &Revision) -> Result<()> {
+    let place = place(spool, tree);
+    durable::replace(&place, format!("{tip}\n").as_bytes())?;
+    durable::confirm(&place)
+}
+
+fn place(spool: &Spool, tree: &Tree) -> PathBuf {
+    spool.at("cache").join(format!("seen-{tree}"))
+}
