@@ -49,6 +49,10 @@ fn every(trace: &Trace) -> BTreeSet<Fault> {
         &ERRNOS,
         &[false, true],
     ));
+    if !trace.of_main(is_from_child).is_empty() {
+        // All later reads would fail, also those from a child.
+        all.retain(|fault| !(fault.always && fault.call.name == "read"));
+    }
     all
 }
 
@@ -89,9 +93,12 @@ fn touches(text: &str) -> bool {
         "sendfile",
     ];
     let name = text.split('(').next().unwrap_or_default();
-    // A pipe is no disk: reading from a child does not fail like this.
-    let from_child = name.starts_with("read") && text.contains("<pipe:");
-    !from_child && WORDS.iter().any(|word| name.contains(word))
+    !is_from_child(text) && WORDS.iter().any(|word| name.contains(word))
+}
+
+/// A pipe is no disk: reading from a child does not fail like one.
+fn is_from_child(text: &str) -> bool {
+    text.starts_with("read") && text.contains("<pipe:")
 }
 
 /// Judges one act with a fault in it, and what it left behind; returns what is wrong.

@@ -109,8 +109,15 @@ impl Stage {
 
     /// Puts the farm back as it was kept, file times included.
     pub fn put_back(&self) {
-        fs::remove_dir_all(self.beside("farm")).unwrap();
-        copy(&self.beside("saved"), &self.beside("farm"));
+        let (saved, farm, format) = (self.beside("saved"), self.beside("farm"), self.at("spool/format"));
+        // It is the same spool, not a copy of it: that is told by the file `format`.
+        let kept = self.beside("format");
+        let is_kept = saved.join("spool/format").exists() && fs::rename(&format, &kept).is_ok();
+        fs::remove_dir_all(&farm).unwrap();
+        copy(&saved, &farm);
+        if is_kept {
+            fs::rename(kept, format).unwrap();
+        }
     }
 
     /// Moves the clock.
