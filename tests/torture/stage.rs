@@ -109,14 +109,21 @@ impl Stage {
 
     /// Puts the farm back as it was kept, file times included.
     pub fn put_back(&self) {
-        let (saved, farm, format) = (self.beside("saved"), self.beside("farm"), self.at("spool/format"));
-        // It is the same spool, not a copy of it: that is told by the file `format`.
-        let kept = self.beside("format");
-        let is_kept = saved.join("spool/format").exists() && fs::rename(&format, &kept).is_ok();
-        fs::remove_dir_all(&farm).unwrap();
-        copy(&saved, &farm);
-        if is_kept {
-            fs::rename(kept, format).unwrap();
+        let (saved, farm) = (self.beside("saved"), self.beside("farm"));
+        if !farm.join("spool/format").exists() || !saved.join("spool/format").exists() {
+            fs::remove_dir_all(&farm).unwrap();
+            return copy(&saved, &farm);
+        }
+        // It is the same spool, not a copy of it: that is told by the time of change of the file `format`.
+        for (part, kept) in [("spool", "format"), ("", "spool")] {
+            for entry in others(&farm.join(part), kept) {
+                let remove = if entry.is_dir() { fs::remove_dir_all } else { fs::remove_file };
+                remove(&entry).unwrap();
+            }
+            let mut command = Command::new("cp");
+            command.args(["-a", "--reflink=auto", "-t"]).arg(farm.join(part));
+            let entries = others(&saved.join(part), kept);
+            assert!(entries.is_empty() || command.args(entries).status().unwrap().success());
         }
     }
 
@@ -254,6 +261,12 @@ pub fn ended(child: Child) -> Ran {
     let in_time = !guard.join().unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
     Ran { out: text(output.stdout), err: text(output.stderr), status: output.status, in_time }
+}
+
+/// What lies in a directory beside `kept`.
+fn others(directory: &Path, kept: &str) -> Vec<PathBuf> {
+    let entries = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
+    entries.filter(|path| path.file_name().is_some_and(|name| name != kept)).collect()
 }
 
 fn copy(from: &Path, to: &Path) {

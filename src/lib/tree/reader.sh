@@ -23,7 +23,7 @@ readonly -f Finclude
 Fdie() { exit 2; }
 
 if [[ -n $syncpkg_prelude ]]; then
-	[[ -r $syncpkg_prelude ]] || { printf '%s\n' "the prelude $syncpkg_prelude cannot be read" >&2; exit 1; }
+	[[ -r $syncpkg_prelude ]] || { printf '%s\n' "the prelude cannot be read" >&2; exit 1; }
 	startdir=$PWD
 	source "$syncpkg_prelude"
 fi

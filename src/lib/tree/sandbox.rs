@@ -106,7 +106,7 @@ impl<'a> Sandbox<'a> {
             Format::Frugalbuild => "frugalbuild",
             Format::Pkgbuild => "pkgbuild",
         };
-        command.args([format, arch]).arg(self.section.prelude.as_deref().unwrap_or(Path::new("")));
+        command.args([format, arch, self.section.prelude.as_ref().map_or("", |_| PRELUDE)]);
         Ok(Launch { command, bash })
     }
 
@@ -121,6 +121,9 @@ impl<'a> Sandbox<'a> {
 
 /// Where the reader's bash is inside.
 const BASH: &str = "/bash";
+
+/// Where the prelude is inside.
+const PRELUDE: &str = "/prelude";
 
 /// Makes a copy of `bash` inside that may be run, not read.
 fn install(bash: &str, command: &mut Command) -> Result<File> {
@@ -163,12 +166,9 @@ fn furnish(command: &mut Command, section: &TreeSection) {
     }
     command.args(["--proc", "/proc", "--dev", "/dev"]);
     command.args(["--size", "16777216", "--perms", "1777", "--tmpfs", "/tmp"]);
-    if let Some(prelude) = section.prelude.as_deref().filter(|path| !path.starts_with("/usr")) {
-        let above: Vec<&Path> = prelude.ancestors().skip(1).collect();
-        for dir in above.iter().rev().filter(|dir| dir.parent().is_some()) {
-            command.args(["--perms", "0755", "--dir"]).arg(dir);
-        }
-        command.arg("--ro-bind").arg(prelude).arg(prelude);
+    if let Some(prelude) = &section.prelude {
+        // Not where it is outside: that may be in a directory that is emptied inside, or seen by its owner only.
+        command.arg("--ro-bind").arg(prelude).arg(PRELUDE);
     }
 }
 
