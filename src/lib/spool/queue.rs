@@ -173,7 +173,7 @@ impl<'a> Batch<'a> {
 
     /// The ticket may have been put by somebody who had no room, or no time, to end those before it.
     fn finish_superseding(&mut self, entry: &Entry) -> Result<()> {
-        let Ok(ticket) = entry.ticket() else { return Ok(()) };
+        let Some(ticket) = readable(entry)? else { return Ok(()) };
         for before in &ticket.replaces {
             let waits = |before: &Entry| before.state() == State::Waiting;
             if let Some(before) = self.queue.look().by_id(before)?.filter(waits) {
@@ -361,12 +361,21 @@ fn ticket(ask: &Ask, id: Id, clock: &Clock) -> Ticket {
     }
 }
 
+/// Reads a ticket; none if it has moved on or is damaged, which is for others to see to. That it cannot be read just now
+/// says neither.
+fn readable(entry: &Entry) -> Result<Option<Ticket>> {
+    match entry.ticket() {
+        Err(error) if error.kind == Kind::Again => Err(error),
+        read => Ok(read.ok()),
+    }
+}
+
 /// Ends a waiting ticket because a later one asks for the same package. One that was claimed meanwhile goes on.
 ///
 /// # Errors
 /// A failing system call.
 pub(super) fn supersede(spool: &Spool, entry: &Entry, by: &Id, clock: &Clock) -> Result<()> {
-    let Ok(ticket) = entry.ticket() else { return Ok(()) };
+    let Some(ticket) = readable(entry)? else { return Ok(()) };
     let report = Report {
         reason: format!("{by} asks for a later revision"),
         ..blank(&ticket, entry.name.epoch, Outcome::Superseded, clock.now())
