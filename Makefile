@@ -30,6 +30,8 @@ torture:                ## what takes minutes: killed and refused at every syste
 
 # TREE is a git repository of FrugalBuilds, PRELUDE the file fwmakepkg, REVISION what of it is read.
 agreement:              ## whether each recipe of TREE is read as a plain bash with PRELUDE reads it
+	@test -n "$(TREE)" && test -n "$(PRELUDE)" || \
+		{ echo 'agreement: say make agreement TREE=a-git-repository PRELUDE=its-fwmakepkg' >&2; exit 2; }
 	SYNCPKG_TREE=$(TREE) SYNCPKG_PRELUDE=$(PRELUDE) SYNCPKG_REVISION=$(or $(REVISION),HEAD) \
 		$(CARGO) test --release --locked --test agreement -- --ignored --nocapture
 

@@ -222,23 +222,8 @@ mod tests {
     use crate::names::Instance;
 
     fn ask(name: &str, priority: Priority) -> Ask {
-        Ask {
-            tree: "current".parse().unwrap(),
-            item: format!("{name}-1-1-x86_64").parse().unwrap(),
-            revision: "aaaa".parse().unwrap(),
-            path: String::new(),
-            priority,
-            by: "me".to_owned(),
-            reason: String::new(),
-            maintainer: None,
-            batch: None,
-            packages: Vec::new(),
-            depends: [].into(),
-            exact: true,
-            force: false,
-            spare_aborted: false,
-            published: false,
-        }
+        let item = format!("{name}-1-1-x86_64").parse().unwrap();
+        Ask { item, priority, ..super::super::decide::tests::ask() }
     }
 
     fn spool() -> (tempfile::TempDir, Spool) {
