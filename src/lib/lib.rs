@@ -4,7 +4,7 @@
 //!
 //! | room | owns |
 //! |---|---|
-//! | [`base`] | errors, clock, durable files, locks, output |
+//! | [`base`] | errors, clock, durable files, locks, output, children |
 //! | [`names`] | the words of the farm and their grammar |
 //! | [`config`] | the configuration |
 //! | [`spool`] | the mailbox: tickets, claims, leases, reports |

@@ -41,7 +41,7 @@ impl Act {
 pub const FEW: [Act; 4] = [ENQUEUE, CLAIM, BUILT, ABORT];
 
 /// Those whose answer rests on what they find: what they cannot see now is not gone.
-pub const FINDING: [Act; 2] = [BEAT, NOTIFY];
+pub const FINDING: [Act; 3] = [BATCH, BEAT, NOTIFY];
 
 /// All of them.
 pub const ALL: [Act; 22] = [

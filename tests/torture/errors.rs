@@ -49,10 +49,6 @@ fn every(trace: &Trace) -> BTreeSet<Fault> {
         &ERRNOS,
         &[false, true],
     ));
-    if !trace.of_main(is_from_child).is_empty() {
-        // All later reads would fail, also those from a child.
-        all.retain(|fault| !(fault.always && fault.call.name == "read"));
-    }
     all
 }
 
@@ -93,12 +89,7 @@ fn touches(text: &str) -> bool {
         "sendfile",
     ];
     let name = text.split('(').next().unwrap_or_default();
-    !is_from_child(text) && WORDS.iter().any(|word| name.contains(word))
-}
-
-/// A pipe is no disk: reading from a child does not fail like one.
-fn is_from_child(text: &str) -> bool {
-    text.starts_with("read") && text.contains("<pipe:")
+    WORDS.iter().any(|word| name.contains(word))
 }
 
 /// Judges one act with a fault in it, and what it left behind; returns what is wrong.

@@ -94,12 +94,13 @@ pub fn age(duration: SignedDuration) -> String {
 /// # Errors
 /// Text that is no duration, or a negative one, is wrong use.
 pub fn parse_age(text: &str) -> Result<Duration> {
-    let wrong = |why: String| Error::wrong(format!("cannot read the duration \"{text}\": {why}"));
-    let span: jiff::Span = text.parse().map_err(|source: jiff::Error| wrong(source.to_string()))?;
-    let signed = span
-        .to_duration(jiff::SpanRelativeTo::days_are_24_hours())
-        .map_err(|source| wrong(source.to_string()))?;
-    Duration::try_from(signed).map_err(|_| wrong("it is negative".to_owned()))
+    let wrong = || {
+        let text = super::output::inert(text);
+        Error::wrong(format!("cannot read the duration \"{text}\": write it like 90s, 10m, 3h or 2d"))
+    };
+    let span: jiff::Span = text.parse().map_err(|_| wrong())?;
+    let signed = span.to_duration(jiff::SpanRelativeTo::days_are_24_hours()).map_err(|_| wrong())?;
+    Duration::try_from(signed).map_err(|_| wrong())
 }
 
 #[cfg(test)]

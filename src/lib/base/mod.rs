@@ -3,6 +3,7 @@
 //! Owns: the only creating, renaming and fsyncing of the spool ([`durable`]), the only use of flock
 //! ([`lock`]), the only clock ([`clock`]), the exit statuses ([`error`]). Refuses: printing on its own.
 
+pub mod child;
 pub mod clock;
 pub mod durable;
 pub mod error;

@@ -10,7 +10,7 @@ use walkdir::WalkDir;
 
 use crate::base::lock;
 use crate::base::output::inert;
-use crate::base::{Error, Result};
+use crate::base::{Error, Result, child};
 use crate::config::Scm;
 use crate::names::Revision;
 
@@ -108,8 +108,8 @@ fn git(dir: &Path) -> Command {
     command
 }
 
-fn run(mut command: Command, what: &str) -> Result<String> {
-    let output = command.output().map_err(|source| Error::io("run", "timeout", source))?;
+fn run(command: Command, what: &str) -> Result<String> {
+    let output = child::output(command).map_err(|source| Error::io("run", "timeout", source))?;
     if output.status.success() {
         return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
     }

@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 use crate::base::durable::{self, Put};
 use crate::base::error::Kind;
 use crate::base::output::inert;
-use crate::base::{Error, Result, lock};
+use crate::base::{Error, Result, child, lock};
 use crate::config::{Config, TreeSection};
 use crate::names::{Arch, Name, State, Tree};
 use crate::spool::{Entry, Product, Report, Spool, Ticket, list, product, report, waiting};
@@ -227,12 +227,9 @@ fn commands(words: &[String], file: &Path, arch: &Arch) -> Result<()> {
         |word: &String| word.replace("{file}", &file.to_string_lossy()).replace("{arch}", arch.as_str());
     let words: Vec<String> = words.iter().map(fill).collect();
     let Some((program, arguments)) = words.split_first() else { return Ok(()) };
-    let ran = Command::new(program)
-        .args(arguments)
-        .current_dir(file.parent().unwrap_or(Path::new("/")))
-        .stdin(Stdio::null())
-        .output()
-        .map_err(|source| Error::io("run", program, source))?;
+    let mut command = Command::new(program);
+    command.args(arguments).current_dir(file.parent().unwrap_or(Path::new("/"))).stdin(Stdio::null());
+    let ran = child::output(command).map_err(|source| Error::io("run", program, source))?;
     if ran.status.success() {
         return Ok(());
     }

@@ -65,6 +65,32 @@ pub(super) fn suspects(spool: &Spool, census: &Census) -> Result<Vec<Entry>> {
     entries.extend(list::building(spool)?);
     entries.retain(&wanted);
     entries.extend(list::done(spool, wanted)?);
+    Ok(still(entries))
+}
+
+/// Those that are where they were met.
+fn still(mut entries: Vec<Entry>) -> Vec<Entry> {
     entries.retain(|entry| entry.path.symlink_metadata().is_ok());
-    Ok(entries)
+    entries
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_has_moved_on_since_it_was_met_is_no_suspect() {
+        let place = tempfile::tempdir().unwrap();
+        let at = |name: &str| {
+            let path = place.path().join(name);
+            Entry { name: name.parse().unwrap(), builder: None, path }
+        };
+        let [stays, moved] = [
+            "5,20261120-144743-123-k3f7x2,current,a-1-1-x86_64,e0",
+            "5,20261120-144744-123-k3f7x2,current,a-1-2-x86_64,e0",
+        ]
+        .map(at);
+        std::fs::write(&stays.path, "").unwrap();
+        assert_eq!(still(vec![moved, stays.clone()]), [stays]);
+    }
 }

@@ -158,7 +158,7 @@ impl<'a> Batch<'a> {
             let better = TicketName { priority, ..entry.name.clone() };
             let path = match waiting::parked_for(self.spool, entry) {
                 Some(needed) => self.spool.parking(&better.tree, &needed).join(better.to_string()),
-                None => self.queue.look().shelves().place(&better)?,
+                None => self.queue.look().shelves().place_one(&better)?,
             };
             // If somebody claimed it just now, it needs no better place.
             if durable::shift(&entry.path, &path)? == Shift::Moved {
@@ -298,6 +298,7 @@ impl<'a> Batch<'a> {
         // One that others wait for may have been freed since: a circle was closed.
         let path = match self.queue.planned(&name).unwrap_or(made.blocker.as_ref()) {
             Some(needed) => self.spool.parking(&name.tree, needed).join(name.to_string()),
+            None if self.is_one => self.queue.look().shelves().place_one(&name)?,
             None => self.queue.look().shelves().place(&name)?,
         };
         if let Some(by) = made.superseded {

@@ -4,7 +4,7 @@ use std::io::Read;
 use std::process::{Command, Stdio};
 
 use crate::base::output::inert;
-use crate::base::{Error, Result};
+use crate::base::{Error, Result, child};
 
 /// Set for hooks; they would point git at the repository that received the push (`git rev-parse --local-env-vars`),
 /// or let the caller's settings in.
@@ -67,9 +67,8 @@ pub(super) fn limited(program: &str, seconds: u32) -> Command {
 ///
 /// # Errors
 /// It does not start, does not end in time, or fails; its last words are the reason.
-pub(super) fn output(mut command: Command, what: &str) -> Result<Vec<u8>> {
-    let output = command
-        .output()
+pub(super) fn output(command: Command, what: &str) -> Result<Vec<u8>> {
+    let output = child::output(command)
         .map_err(|source| Error::io("run", "timeout", source).within(format!("cannot {what}")))?;
     if output.status.success() {
         return Ok(output.stdout);
