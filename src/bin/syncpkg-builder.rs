@@ -1,4 +1,4 @@
-//! syncpkg-builder [NAME] - registers, pauses, forgets or lists builders
+//! syncpkg-builder NAME - registers, pauses, forgets or lists builders
 
 use std::process::ExitCode;
 

@@ -1,6 +1,6 @@
 //! Building: checking out a revision, running the command within limits, reading what it leaves and says.
 //!
-//! Owns: the only child processes that may run for long ([`supervise`]), the builder's kept clones ([`checkout`]).
+//! Owns: the only child processes that may run for long ([`supervise`]), the builder's kept clones ([`mod@checkout`]).
 //! Refuses: knowing what a ticket is, judging whose fault a failure is; it says what it saw. Invariant: when
 //! [`supervise::run`] returns, no process of the build's group is left, and its log is within its limit.
 

@@ -1,23 +1,25 @@
 //! The invariants of a spool, one function each, and the repair of what has one right answer.
 
+mod leftovers;
+mod places;
+
 use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
+pub use leftovers::sweep;
+use leftovers::{remove, stale};
+use places::{Place, places};
 use serde::Serialize;
 
 use super::census::{Census, hash, suspects};
 use super::index::Index;
 use super::place::{DIRECTORIES, TOLERATED, make};
-use super::{Entry, Report, Spool, Stand, TicketName, list, queue, report, shelf};
+use super::{Entry, Report, Spool, Stand, TicketName, list, queue};
 use crate::base::durable::{self, Shift};
 use crate::base::error::Kind;
 use crate::base::{Clock, Error, Result, lock, output};
-use crate::names::{Arch, Builder, Id, Name, State, Tree};
-
-/// How long a file may lie in `tmp` before whoever made it is dead for certain.
-const STALE: Duration = Duration::from_secs(24 * 3600);
+use crate::names::{Arch, Builder, Id, Name, Tree};
 
 /// The longest name that is kept in `bad/`, bytes.
 const LONGEST: usize = 240;
@@ -328,70 +330,6 @@ impl Checkup<'_> {
     }
 }
 
-/// A directory of tickets, and what it takes.
-enum Place {
-    New(Arch),
-    Chunk(Arch),
-    Park(Tree),
-    Run(Builder),
-    Done(Tree, Name),
-}
-
-impl Place {
-    fn fits(&self, name: &TicketName) -> bool {
-        match (self, &name.stand) {
-            (Place::New(arch) | Place::Chunk(arch), Stand::Waiting(_)) => name.item.arch == *arch,
-            (Place::Park(tree), Stand::Waiting(_)) => name.tree == *tree,
-            (Place::Run(_), Stand::Building(_)) => true,
-            (Place::Done(tree, package), Stand::Done(_)) => name.tree == *tree && name.item.name == *package,
-            (Place::New(_) | Place::Chunk(_) | Place::Park(_) | Place::Run(_) | Place::Done(..), _) => false,
-        }
-    }
-
-    fn is_chunk(&self, name: &str) -> bool {
-        matches!(self, Place::New(_)) && shelf::is_chunk(name)
-    }
-
-    fn builder(&self) -> Option<Builder> {
-        match self {
-            Place::Run(builder) => Some(builder.clone()),
-            Place::New(_) | Place::Chunk(_) | Place::Park(_) | Place::Done(..) => None,
-        }
-    }
-}
-
-/// In the order in which tickets move on.
-fn places(spool: &Spool) -> Result<Vec<(PathBuf, Place)>> {
-    let mut places = Vec::new();
-    for arch in list::directories::<Arch>(&spool.at("new"))? {
-        let directory = spool.new_dir(&arch);
-        for chunk in list::names(&directory)?.iter().filter(|name| shelf::is_chunk(name)) {
-            places.push((directory.join(chunk), Place::Chunk(arch.clone())));
-        }
-        places.push((directory, Place::New(arch)));
-    }
-    places
-        .extend(list::parking(spool)?.into_iter().map(|(tree, _, directory)| (directory, Place::Park(tree))));
-    for builder in list::directories::<Builder>(&spool.at("run"))? {
-        places.push((spool.run_dir(&builder), Place::Run(builder)));
-    }
-    for tree in list::directories::<Tree>(&spool.at("done"))? {
-        let directory = spool.at("done").join(&tree);
-        for name in list::directories::<Name>(&directory)? {
-            places.push((directory.join(&name), Place::Done(tree.clone(), name)));
-        }
-    }
-    Ok(places)
-}
-
-/// Removes what killed programs left behind; part of each round.
-///
-/// # Errors
-/// A failing system call.
-pub fn sweep(spool: &Spool) -> Result<()> {
-    stale(spool)?.iter().try_for_each(|(path, _)| remove(path))
-}
-
 /// A disk that cannot say what lies there has not said that it is no directory: thousands of tickets may lie in it.
 fn is_dir(path: &Path) -> Result<bool> {
     match fs::metadata(path).map_err(|source| Error::io("look at", path, source)) {
@@ -399,44 +337,4 @@ fn is_dir(path: &Path) -> Result<bool> {
         Err(error) if error.kind == Kind::Again => Err(error),
         Err(_) => Ok(false),
     }
-}
-
-fn remove(path: &Path) -> Result<()> {
-    if path.is_dir() { durable::remove_tree(path) } else { durable::remove(path) }
-}
-
-fn stale(spool: &Spool) -> Result<Vec<(PathBuf, &'static str)>> {
-    let mut found = Vec::new();
-    let old = |path: &Path| {
-        let age = fs::symlink_metadata(path).and_then(|meta| meta.modified()).map(|time| time.elapsed());
-        matches!(age, Ok(Ok(age)) if age > STALE)
-    };
-    for entry in fs::read_dir(spool.tmp()).into_iter().flatten().flatten() {
-        if old(&entry.path()) {
-            found.push((entry.path(), "was left by a program that died"));
-        }
-    }
-    // What replaces a file is written beside it.
-    for name in ["builder", "cache", "drop", "hold", "lock"] {
-        for entry in fs::read_dir(spool.at(name)).into_iter().flatten().flatten() {
-            if entry.file_name().as_encoded_bytes().starts_with(b".") && old(&entry.path()) {
-                found.push((entry.path(), "was left by a program that died"));
-            }
-        }
-    }
-    let running: Vec<String> = list::building(spool)?.iter().map(|entry| entry.name.try_word()).collect();
-    for name in list::names(&spool.at("live"))? {
-        let path = spool.at("live").join(&name);
-        if !running.iter().any(|word| name.strip_suffix(".log") == Some(word)) && old(&path) {
-            found.push((path, "is the live log of a try that is over"));
-        }
-    }
-    for (id, epoch) in report::held(spool)? {
-        let path = spool.hold(&id, epoch);
-        let built = report::ended(spool, &id, epoch)?.is_some_and(|entry| entry.state() == State::Built);
-        if path.is_dir() && !built && !running.contains(&format!("{id}.{epoch}")) && old(&path) {
-            found.push((path, "holds packages of a try that did not end as built"));
-        }
-    }
-    Ok(found)
 }

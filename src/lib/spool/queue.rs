@@ -1,22 +1,24 @@
 //! Asking for builds: what becomes of a request, given what is in the spool already.
 
+mod succession;
+
 use std::collections::{BTreeSet, HashMap, HashSet};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 pub use super::decide::{Answer, Ask};
 use super::decide::{Decision, Known, decide, is_same};
 use super::index::Index;
-use super::look::Look;
-use super::report::{blank, file};
 use super::waiting::{Needy, Queue};
-use super::{Entry, Report, Spool, Stand, Ticket, TicketName, list, shelf, waiting};
+use super::{Entry, Spool, Stand, Ticket, TicketName, list, shelf, waiting};
 use crate::base::durable::{self, Shift};
 use crate::base::error::Kind;
 use crate::base::lock::Lock;
 use crate::base::{Clock, Error, Result};
 use crate::names::{Arch, Id, Item, Name, Outcome, Package, Priority, Revision, State, Tree, Word};
+
+pub(super) use succession::{come_back, supersede};
 
 /// Asks for builds, durably and as one batch: when it returns, every ticket of the answers is on the disk.
 ///
@@ -169,18 +171,6 @@ impl<'a> Batch<'a> {
             confirm(entry)?;
         }
         Ok(Answer::There(entry.name.clone()))
-    }
-
-    /// The ticket may have been put by somebody who had no room, or no time, to end those before it.
-    fn finish_superseding(&mut self, entry: &Entry) -> Result<()> {
-        let Some(ticket) = readable(entry)? else { return Ok(()) };
-        for before in &ticket.replaces {
-            let waits = |before: &Entry| before.state() == State::Waiting;
-            if let Some(before) = self.queue.look().by_id(before)?.filter(waits) {
-                self.supersede.push((before, ticket.id));
-            }
-        }
-        Ok(())
     }
 
     fn make(
@@ -360,57 +350,6 @@ fn ticket(ask: &Ask, id: Id, clock: &Clock) -> Ticket {
         depends: ask.depends.to_vec(),
         replaces: Vec::new(),
     }
-}
-
-/// Reads a ticket; none if it has moved on or is damaged, which is for others to see to. That it cannot be read just now
-/// says neither.
-fn readable(entry: &Entry) -> Result<Option<Ticket>> {
-    match entry.ticket() {
-        Err(error) if error.kind == Kind::Again => Err(error),
-        read => Ok(read.ok()),
-    }
-}
-
-/// Ends a waiting ticket because a later one asks for the same package. One that was claimed meanwhile goes on.
-///
-/// # Errors
-/// A failing system call.
-pub(super) fn supersede(spool: &Spool, entry: &Entry, by: &Id, clock: &Clock) -> Result<()> {
-    let Some(ticket) = readable(entry)? else { return Ok(()) };
-    let report = Report {
-        reason: format!("{by} asks for a later revision"),
-        ..blank(&ticket, entry.name.epoch, Outcome::Superseded, clock.now())
-    };
-    file(spool, &report)?;
-    let ended = entry.name.standing(Stand::Done(Outcome::Superseded));
-    durable::shift(&entry.path, &spool.done(&ended)).map(drop)
-}
-
-/// Brings a ticket back to wait. Of what waits of its package now only the one asked for last stays: it may make way for a
-/// later one, or an earlier one that came back before for it. The queue's lock is held.
-///
-/// # Errors
-/// A failing system call; the check finishes it then.
-pub(super) fn come_back(spool: &Spool, from: &Path, name: &TicketName, clock: &Clock) -> Result<Shift> {
-    let mut look = Look::locked(spool)?;
-    let package = name.package();
-    let mut waiting = look.unfinished(&package)?;
-    waiting.retain(|entry| entry.state() == State::Waiting);
-    let path = look.shelves().place(name)?;
-    if durable::shift(from, &path)? == Shift::Gone {
-        return Ok(Shift::Gone);
-    }
-    waiting.push(Entry { name: name.clone(), builder: None, path: path.clone() });
-    let newest = waiting.iter().map(|entry| entry.name.id).max().unwrap_or(name.id);
-    if newest == name.id
-        && let Some(index) = look.index()
-    {
-        index.add(&path, &package)?;
-        shelf::ring(spool, &name.item.arch)?;
-    }
-    let mut earlier = waiting.iter().filter(|entry| entry.name.id != newest);
-    earlier.try_for_each(|entry| supersede(spool, entry, &newest, clock))?;
-    Ok(Shift::Moved)
 }
 
 /// The ticket may have been put by somebody who died before the fsync; one that has moved on is durable.

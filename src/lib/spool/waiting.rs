@@ -1,22 +1,21 @@
-//! What waits for what: which waiting tickets may not be claimed yet, and why; parking them and waking them.
+//! What waits for what: which waiting tickets may not be claimed yet, and why.
 //!
 //! A ticket is parked under the first package it waits for, `park/TREE/NAME/TICKET`, and comes back when nothing of
 //! that package is unfinished for its architecture; whoever wants to claim it looks at what else it needs. Parked or
 //! not, it waits: no answer depends on it, and a move between the two places need not be durable.
 
+mod parking;
+
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::look::Look;
-use super::{Entry, Spool, Stand, Ticket, TicketName, list, shelf};
-use crate::base::durable::{self, Shift};
-use crate::base::{Result, lock};
+use super::{Entry, Spool, Stand, Ticket, TicketName, list};
+use crate::base::Result;
+use crate::base::durable;
 use crate::names::{Arch, Id, Name, Outcome, Package, State, Tree, Word};
 
-/// How many tickets are woken under one lock: whoever waits for it waits for some milliseconds.
-const STEP: usize = 1000;
-
-/// How many circles one more parked ticket may close, one behind the other, before that is left to the next round.
-const CIRCLES: usize = 100;
+pub(super) use parking::{Parking, park, settle_locked};
+pub use parking::{settle, wake_all};
 
 /// Why a waiting ticket may not be claimed yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -260,96 +259,6 @@ impl<'a> Queue<'a> {
         }
         Ok(None)
     }
-
-    /// Brings the parked ticket of `package` back to where it may be claimed.
-    pub(super) fn unpark(&mut self, package: &Package) -> Result<()> {
-        for entry in self.look.unfinished(package)? {
-            if parked_for(self.spool, &entry).is_some() {
-                self.shelve(&entry)?;
-            }
-        }
-        self.known.remove(&(package.tree.clone(), package.name.clone()));
-        Ok(())
-    }
-
-    fn break_circle(&mut self, tree: &Tree, name: &Name) -> Result<()> {
-        for entry in self.look.named(Some(tree), name)? {
-            if let Some(oldest) = self.circle(&entry.name.package())? {
-                self.unpark(&oldest)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Parks a waiting ticket for what it waits for; returns whether it did.
-    fn set_aside(&mut self, entry: &Entry, ticket: &Ticket) -> Result<bool> {
-        // Looked at once more: what was waited for may have ended, and woken what was parked, before the lock was ours.
-        let Some(blocker) = self.blocker(&entry.name, ticket)? else { return Ok(false) };
-        let path = self.spool.parking(&entry.name.tree, blocker.name()).join(entry.name.to_string());
-        let moved = durable::relocate(&entry.path, &path)?;
-        self.known.clear();
-        Ok(moved == Shift::Moved)
-    }
-
-    fn shelve(&mut self, entry: &Entry) -> Result<Shift> {
-        let path = self.look.shelves().place(&entry.name)?;
-        let moved = durable::relocate(&entry.path, &path)?;
-        shelf::ring(self.spool, &entry.name.item.arch).map(|()| moved)
-    }
-
-    /// Wakes at most `limit` of what is parked for a package nothing of which is unfinished any more.
-    fn wake(&mut self, tree: &Tree, name: &Name, limit: usize) -> Result<usize> {
-        let directory = self.spool.parking(tree, name);
-        let mut stays: HashMap<Arch, Stays> = HashMap::new();
-        let mut woken = 0;
-        for text in list::names(&directory)? {
-            let Some(arch) = arch_of(&text) else { continue };
-            if !stays.contains_key(&arch) {
-                let verdict = self.stays(tree, name, &arch)?;
-                stays.insert(arch.clone(), verdict);
-            }
-            let Ok(parsed) = text.parse::<TicketName>() else { continue };
-            let entry = Entry { name: parsed, builder: None, path: directory.join(&text) };
-            let stays = match stays.get(&arch) {
-                Some(Stays::All) => true,
-                Some(Stays::Batch(failed)) => {
-                    entry.ticket().is_ok_and(|ticket| ticket.batch.as_ref() == Some(failed))
-                }
-                Some(Stays::None) | None => false,
-            };
-            if !stays && self.shelve(&entry)? == Shift::Moved {
-                woken += 1;
-            }
-            if woken == limit {
-                return Ok(woken);
-            }
-        }
-        durable::prune(&directory);
-        Ok(woken)
-    }
-
-    fn stays(&mut self, tree: &Tree, name: &Name, arch: &Arch) -> Result<Stays> {
-        if !self.fitting(tree, name, arch)?.is_empty() {
-            return Ok(Stays::All);
-        }
-        let failed = failed_of_batch(self.spool, tree, name, arch)?;
-        Ok(failed.map_or(Stays::None, Stays::Batch))
-    }
-}
-
-/// Which of the tickets parked for a package stay there.
-enum Stays {
-    /// Something of it is unfinished.
-    All,
-    /// It failed: those of its batch do.
-    Batch(Word),
-    /// Others build against what is published.
-    None,
-}
-
-/// The architecture in a ticket's name, without reading the rest of it.
-fn arch_of(text: &str) -> Option<Arch> {
-    text.split(',').nth(3)?.rsplit('-').next()?.parse().ok()
 }
 
 fn standing(spool: &Spool, entry: &Entry) -> Standing {
@@ -374,109 +283,6 @@ fn failed_of_batch(spool: &Spool, tree: &Tree, name: &Name, arch: &Arch) -> Resu
     let newest = list::done_of(spool, tree, name)?.into_iter().rfind(|entry| fits(&entry.name.item.arch));
     let failed = newest.filter(|entry| entry.name.stand == Stand::Done(Outcome::Failed));
     Ok(failed.and_then(|entry| entry.ticket().ok()?.batch))
-}
-
-/// What became of a ticket that was to be parked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Parking {
-    /// It was not: somebody else has the queue's lock just now, or it waits for nothing any more.
-    Left,
-    /// It was.
-    Parked,
-    /// It was, and closed a circle: the oldest ticket of that may be claimed now.
-    Freed,
-}
-
-/// Parks a waiting ticket for what it waits for.
-///
-/// # Errors
-/// A failing system call.
-pub(super) fn park(spool: &Spool, entry: &Entry, ticket: &Ticket) -> Result<Parking> {
-    let Ok(_lock) = spool.lock_queue(std::time::Duration::ZERO) else { return Ok(Parking::Left) };
-    let mut queue = Queue::locked(spool)?;
-    if !queue.set_aside(entry, ticket)? {
-        return Ok(Parking::Left);
-    }
-    let mut package = entry.name.package();
-    // The oldest of a circle may need something else too, and close another circle with that.
-    for _ in 0..CIRCLES {
-        let Some(oldest) = queue.circle(&package)? else { break };
-        queue.unpark(&oldest)?;
-        let waits = |entry: &Entry| entry.state() == State::Waiting;
-        let freed = queue.look.unfinished(&oldest)?.into_iter().find(waits);
-        let Some((freed, Ok(ticket))) = freed.map(|freed| (freed.clone(), freed.ticket())) else { break };
-        if !queue.set_aside(&freed, &ticket)? {
-            return Ok(Parking::Freed);
-        }
-        package = oldest;
-    }
-    Ok(Parking::Parked)
-}
-
-/// Does what follows from the end of a ticket, or from its publication: what is parked for its package and no longer
-/// waits for anything of it is woken. If somebody else has the queue's lock, the next round does it.
-///
-/// # Errors
-/// A failing system call.
-pub fn settle(spool: &Spool, ended: &Entry) -> Result<()> {
-    match spool.lock_queue(std::time::Duration::ZERO) {
-        Ok(_lock) => settle_locked(spool, ended),
-        Err(_) => Ok(()),
-    }
-}
-
-/// As [`settle`], with the queue's lock held.
-pub(super) fn settle_locked(spool: &Spool, ended: &Entry) -> Result<()> {
-    let package = ended.name.package();
-    if let Some(index) = super::index::Index::open(spool)
-        && index.is_last(&package, &ended.path)
-        && !is_held(spool, &package)?
-        && !list::building(spool)?.iter().any(|entry| entry.name.package() == package)
-    {
-        index.remove(&package);
-    }
-    if durable::present(&spool.parking(&package.tree, &package.name))? {
-        let mut queue = Queue::locked(spool)?;
-        queue.wake(&package.tree, &package.name, STEP)?;
-        queue.break_circle(&package.tree, &package.name)?;
-    }
-    Ok(())
-}
-
-/// Tells whether something of a package is built and not published, by whichever ticket.
-fn is_held(spool: &Spool, package: &Package) -> Result<bool> {
-    for entry in list::done_of(spool, &package.tree, &package.name)? {
-        let ours = entry.name.package() == *package && entry.state() == State::Built;
-        if ours && durable::present(&spool.hold(&entry.name.id, entry.name.epoch))? {
-            return Ok(true);
-        }
-    }
-    Ok(false)
-}
-
-/// Wakes what need not be parked any more, at most `limit` tickets, and breaks cycles that an interrupted program
-/// left; returns whether there may be more to wake.
-///
-/// # Errors
-/// A failing system call.
-pub fn wake_all(spool: &Spool, limit: usize) -> Result<bool> {
-    let mut left = limit;
-    for (tree, name, _) in list::parking(spool)? {
-        loop {
-            let _lock = spool.lock_queue(lock::PATIENCE)?;
-            let mut queue = Queue::locked(spool)?;
-            let woken = queue.wake(&tree, &name, left.min(STEP))?;
-            left = left.saturating_sub(woken);
-            if left == 0 {
-                return Ok(true);
-            }
-            if woken < STEP {
-                queue.break_circle(&tree, &name)?;
-                break;
-            }
-        }
-    }
-    Ok(false)
 }
 
 #[cfg(test)]

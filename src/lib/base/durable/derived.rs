@@ -1,0 +1,134 @@
+//! What is not fsynced: indexes, caches, pages, live logs, signs of life. A power cut may take any of it back, and it is
+//! made again.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::time::SystemTime;
+
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, Timespec, Timestamps, UTIME_NOW, UTIME_OMIT};
+use rustix::io::Errno;
+
+use super::{create, discard, make_dir, parent, present};
+use crate::base::{Error, Result, random};
+
+/// Makes `name` another name of the file `of`, in place of whatever had it; not fsynced: for indexes, which can
+/// be made again.
+///
+/// # Errors
+/// Any failing system call.
+pub fn link(of: &Path, name: &Path) -> Result<()> {
+    let fail = |source| Error::io("link", name, source);
+    let made = match fs::hard_link(of, name) {
+        Err(source) if source.kind() == io::ErrorKind::NotFound && present(of)? => {
+            make_dir(parent(name))?;
+            fs::hard_link(of, name)
+        }
+        other => other,
+    };
+    match made {
+        Err(source) if source.kind() == io::ErrorKind::AlreadyExists => {
+            let temporary = parent(name).join(format!(".{}", random::word(8)));
+            fs::hard_link(of, &temporary).map_err(fail)?;
+            let renamed = fs::rename(&temporary, name);
+            // Two names of one file: the rename did nothing and left both.
+            discard(&temporary);
+            renamed.map_err(fail)
+        }
+        other => other.map_err(fail),
+    }
+}
+
+/// Removes the file `path` if it is there, not fsynced: for what can be derived again.
+pub fn forget(path: &Path) {
+    discard(path);
+}
+
+/// Removes the directory `path` if it is empty, not fsynced; returns whether it did.
+pub fn prune(path: &Path) -> bool {
+    fs::remove_dir(path).is_ok()
+}
+
+/// Replaces `path` by `bytes` when they differ; whole at any moment, but not fsynced: for what can be derived
+/// again. Returns whether it wrote.
+///
+/// # Errors
+/// Any failing system call.
+pub fn replace(path: &Path, bytes: &[u8]) -> Result<bool> {
+    if fs::read(path).is_ok_and(|old| old == bytes) {
+        return Ok(false);
+    }
+    make_dir(parent(path))?;
+    let (temporary, mut file) = create(parent(path), path)?;
+    let done = file
+        .write_all(bytes)
+        .map_err(|source| Error::io("write", path, source))
+        .and_then(|()| fs::rename(&temporary, path).map_err(|source| Error::io("rename", path, source)));
+    if done.is_err() {
+        discard(&temporary);
+    }
+    done.map(|()| true)
+}
+
+/// Writes `bytes` at `offset` of `path`, made when missing; not fsynced: for logs that grow while a build runs. Not an
+/// append: the same bytes handed in twice at once are there once.
+///
+/// # Errors
+/// Any failing system call.
+pub fn write_at(path: &Path, offset: u64, bytes: &[u8]) -> Result<()> {
+    make_dir(parent(path))?;
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let file = rustix::fs::open(path, flags, Mode::from_raw_mode(0o644))
+        .map_err(|source| Error::io("open", path, source))?;
+    File::from(file).write_all_at(bytes, offset).map_err(|source| Error::io("write", path, source))
+}
+
+/// Removes the directory `path` with all that is in it; one that is gone already is fine. Not fsynced: for what is
+/// removed again, or does no harm, when a power cut brings it back.
+///
+/// # Errors
+/// Any other failing system call.
+pub fn remove_tree(path: &Path) -> Result<()> {
+    match fs::remove_dir_all(path) {
+        Err(source) if source.kind() != io::ErrorKind::NotFound => Err(Error::io("remove", path, source)),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+/// Sets the modification time of `path` to `time`, the sign of life a lease goes by; not fsynced, because a
+/// beat that a power cut takes back costs nothing but an earlier reclaim after a whole new lease.
+/// Returns false when there is no such file.
+///
+/// # Errors
+/// Any other failing system call.
+pub fn touch(path: &Path, time: SystemTime) -> Result<bool> {
+    let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let omit = Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT };
+    let times = Timestamps {
+        last_access: omit,
+        last_modification: Timespec {
+            tv_sec: i64::try_from(since.as_secs()).unwrap_or(i64::MAX),
+            tv_nsec: since.subsec_nanos().into(),
+        },
+    };
+    match rustix::fs::utimensat(CWD, path, &times, AtFlags::SYMLINK_NOFOLLOW) {
+        Ok(()) => Ok(true),
+        Err(Errno::NOENT) => Ok(false),
+        Err(source) => Err(Error::io("touch", path, source)),
+    }
+}
+
+/// Wakes who watches the directory `path` ([`crate::base::watch::Watch::bell`]): sets both its times, which the kernel tells
+/// them; one time alone it would not. Silent when there is no such directory: nobody watches it.
+///
+/// # Errors
+/// Any other failing system call.
+pub fn ring(path: &Path) -> Result<()> {
+    let now = Timespec { tv_sec: 0, tv_nsec: UTIME_NOW };
+    let times = Timestamps { last_access: now, last_modification: now };
+    match rustix::fs::utimensat(CWD, path, &times, AtFlags::SYMLINK_NOFOLLOW) {
+        Ok(()) | Err(Errno::NOENT) => Ok(()),
+        Err(source) => Err(Error::io("touch", path, source)),
+    }
+}
