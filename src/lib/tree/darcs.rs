@@ -1,5 +1,6 @@
 //! darcs, asked without its hooks, caches and patch indexes.
 
+use std::collections::HashSet;
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -9,7 +10,7 @@ use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 
-use super::ages::{Ages, Change, Line, pass};
+use super::ages::{self, Ages, Change, Line, pass};
 use super::command::{limited, limited_output, output};
 use super::export::{self, FILE_LIMIT, Selection};
 use super::paths::clean;
@@ -189,6 +190,15 @@ pub(super) fn ages(repository: &Path, since: Option<&Revision>, dirs: &[String])
     let what = format!("find the last patches of {}", repository.display());
     let mut history = History { until: since.cloned(), ..History::default() };
     pass(summaries(repository, since), dirs, &what, |text| history.read(text))
+}
+
+/// Returns those of `dirs` whose .SRCINFO is in the last patch up to `revision` that changed it or the PKGBUILD.
+pub(super) fn in_step(repository: &Path, revision: &Revision, dirs: &[String]) -> Result<HashSet<String>> {
+    let what = format!("find the last patches of {}", repository.display());
+    let mut history = History::default();
+    let mut command = summaries(repository, None);
+    command.args(["--to-hash", revision.as_str()]);
+    ages::in_step(command, dirs, &what, |text| history.read(text))
 }
 
 /// Tells whether the patch `old` is (still) there.

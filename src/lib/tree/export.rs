@@ -64,7 +64,7 @@ pub(super) fn make_root(into: &Path) -> Result<()> {
     open_up(into)
 }
 
-fn open_up(dir: &Path) -> Result<()> {
+pub(super) fn open_up(dir: &Path) -> Result<()> {
     // Not by the mode at creation: the umask would take away from it.
     fs::set_permissions(dir, fs::Permissions::from_mode(0o755))
         .map_err(|source| Error::io("open up", dir, source))

@@ -1,12 +1,13 @@
 //! git, asked with plumbing commands that run nothing a repository's configuration names.
 
+use std::collections::HashSet;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
 use jiff::Timestamp;
 
-use super::ages::{Ages, Change, Line, pass};
+use super::ages::{self, Ages, Change, Line, pass};
 use super::command::{limited, output};
 use super::export::{self, FILE_LIMIT, Selection};
 use crate::base::{Error, Result};
@@ -189,6 +190,12 @@ pub(super) fn ages(
 ) -> Result<Ages> {
     let what = format!("find the last commits of {}", repository.display());
     pass(history(repository, since, revision), dirs, &what, |text| line(text).into_iter().collect())
+}
+
+/// Returns those of `dirs` whose .SRCINFO is in the last commit up to `revision` that changed it or the PKGBUILD.
+pub(super) fn in_step(repository: &Path, revision: &Revision, dirs: &[String]) -> Result<HashSet<String>> {
+    let what = format!("find the last commits of {}", repository.display());
+    ages::in_step(history(repository, None, revision), dirs, &what, |text| line(text).into_iter().collect())
 }
 
 /// Tells whether `old` is among the commits that led to `new`.

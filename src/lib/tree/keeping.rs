@@ -82,6 +82,25 @@ fn only_what_includes_a_changed_scheme_or_was_changed_itself_is_read_again() {
 }
 
 #[test]
+fn a_srcinfo_that_changed_has_its_recipe_read_again() {
+    let place = Farm::new(Scm::Git);
+    put(&place, "a/PKGBUILD", &format!("pkgname=a\narch=(any)\n{CHANCE}"));
+    let write = |version: &str| {
+        put(
+            &place,
+            "a/.SRCINFO",
+            &format!("pkgbase = a\npkgver = {version}\npkgrel = 1\narch = any\npkgname = a\n"),
+        );
+        place.record()
+    };
+    for version in ["1", "2"] {
+        let tip = write(version);
+        let read = read_all(&place.section, &place.tree, &tip, &place.desk()).unwrap();
+        assert_eq!(read[0].as_ref().unwrap().version.as_str(), version);
+    }
+}
+
+#[test]
 fn another_prelude_has_all_read_again() {
     let mut farm = farm(Scm::Git, &[("source/x/a/FrugalBuild", &format!("pkgname=a\n{CHANCE}"))]);
     let prelude = farm.place.path().join("prelude");

@@ -2,7 +2,7 @@
 //!
 //! Owns: reading recipes ([`read`], [`read_all`], [`find`]), asking a tree's repository ([`Repository`]), finding
 //! published packages ([`published`]) and missing ones ([`unbuilt`]). Refuses: running a recipe anywhere but in a
-//! sandbox without network, changing a repository. Invariant: one recipe, however evil, costs one [`Problem`], a
+//! sandbox without network (what a .SRCINFO says is not run at all), changing a repository. Invariant: one recipe, however evil, costs one [`Problem`], a
 //! bounded time, and nothing outside its sandbox.
 
 mod ages;
@@ -21,6 +21,7 @@ mod recipe;
 mod revision;
 mod sandbox;
 mod session;
+mod srcinfo;
 pub mod unbuilt;
 
 #[cfg(test)]

@@ -9,10 +9,11 @@ use super::readers::{Read, readings};
 use super::recipe::{Problem, Reading};
 use super::revision::Repository;
 use super::sandbox::Limits;
+use super::srcinfo;
 use crate::base::durable::make_dir;
 use crate::base::random;
 use crate::base::{Error, Result};
-use crate::config::TreeSection;
+use crate::config::{Format, TreeSection};
 use crate::names::{Name, Revision, Tree};
 use crate::spool::Spool;
 
@@ -147,8 +148,23 @@ fn read_at(
     }
     let place = Place::new(scratch)?;
     let dirs: Vec<String> = paths.iter().map(|path| recipe_directory(path).to_owned()).collect();
+    let (section, limits) = (repository.section, Limits::default());
     let export = |into: &Path| repository.export(revision, (dirs.len() <= BY_NAME).then_some(&dirs), into);
-    readings(repository.section, &place.0, paths, Limits::default(), export)
+    if section.format == Format::Frugalbuild {
+        return readings(section, &place.0, paths, limits, export);
+    }
+    let tree = place.0.join("tree");
+    export(&tree)?;
+    let ready = repository.in_step(revision, &srcinfo::directories(&tree, paths))?;
+    let said = |path: &String| {
+        let ready = ready.contains(recipe_directory(path));
+        ready.then(|| srcinfo::read(section, &tree, path)).flatten()
+    };
+    let said: Vec<Option<Read>> = paths.iter().map(said).collect();
+    let silent = paths.iter().zip(&said).filter(|(_, said)| said.is_none());
+    let silent: Vec<String> = silent.map(|(path, _)| path.clone()).collect();
+    let mut read = readings(section, &place.0, &silent, limits, |_| Ok(()))?.into_iter();
+    Ok(said.into_iter().filter_map(|said| said.or_else(|| read.next())).collect())
 }
 
 /// Returns the recipe that produces the package `name` at `revision`: looked for in directories of that name

@@ -38,6 +38,9 @@ pub(super) fn readings(
     limits: Limits,
     fill: impl FnOnce(&Path) -> Result<()>,
 ) -> Result<Vec<Read>> {
+    if paths.is_empty() {
+        return Ok(Vec::new());
+    }
     let units = units(paths);
     let floor = Floor::new(section, place, paths, limits)?;
     let cores = std::thread::available_parallelism().map_or(1, |count| count.get().min(4));

@@ -178,6 +178,23 @@ impl<'a> Repository<'a> {
         found.map_err(|error| self.named(error))
     }
 
+    /// Returns those of the directories `dirs` whose .SRCINFO is as new as their PKGBUILD: no commit up to `revision`
+    /// changed only the PKGBUILD after it.
+    ///
+    /// # Errors
+    /// As [`Repository::export`].
+    pub(super) fn in_step(&self, revision: &Revision, dirs: &[String]) -> Result<HashSet<String>> {
+        if dirs.is_empty() {
+            return Ok(HashSet::new());
+        }
+        let found = match self.section.scm {
+            Scm::Git => git::in_step(self.path(), revision, dirs),
+            Scm::Darcs => darcs::in_step(self.path(), revision, dirs),
+            Scm::None => Ok(plain::in_step(self.path(), dirs)),
+        };
+        found.map_err(|error| self.named(error))
+    }
+
     /// Returns the last change of each of the directories `dirs` by a commit up to `tip` (darcs: by any patch; none:
     /// the time of its newest file); those that never were are left out. What was found is kept in the file `cache`,
     /// so that the next look reads only what came after `tip`; without it the whole history is read.
