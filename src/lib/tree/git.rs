@@ -49,11 +49,16 @@ pub(super) fn list(repository: &Path, revision: &Revision, among: Option<&[Strin
     Ok(entries(repository, revision, among)?.into_iter().map(|entry| entry.path).collect())
 }
 
-/// Returns all paths of regular files of `revision` with the names of their objects.
-pub(super) fn contents(repository: &Path, revision: &Revision) -> Result<Vec<(String, String)>> {
+/// Returns the paths of regular files of `revision`, all or those below `dirs`, with the names of their objects.
+pub(super) fn contents(
+    repository: &Path,
+    revision: &Revision,
+    dirs: Option<&[String]>,
+) -> Result<Vec<(String, String)>> {
     let mut command = git(repository);
     // Without the sizes, which git would have to look up one by one.
-    command.args(["ls-tree", "-r", "-z", "--full-tree", revision.as_str()]);
+    command.args(["ls-tree", "-r", "-z", "--full-tree", revision.as_str(), "--"]);
+    command.args(dirs.unwrap_or_default());
     let bytes = output(command, &format!("list the files of {revision} in {}", repository.display()))?;
     let file = |line: &[u8]| {
         let (head, path) = std::str::from_utf8(line).ok()?.split_once('\t')?;

@@ -70,6 +70,7 @@ fn only_what_includes_a_changed_scheme_or_was_changed_itself_is_read_again() {
             ("source/x/b/FrugalBuild", &recipe("b", "url=own"), "b"),
             ("source/include/three.sh", "url=unused\n", ""),
             ("source/x/d/FrugalBuild", &recipe("d", ""), "d"),
+            ("source/x/d/sub/FrugalBuild", "no recipe, but beside one", "d"),
             ("source/include/beside.install", "1", "a b c d"),
         ] {
             put(&farm, path, text);
@@ -78,6 +79,24 @@ fn only_what_includes_a_changed_scheme_or_was_changed_itself_is_read_again() {
             assert_eq!(again(&last, &now), read, "{scm:?} {path}");
             last = now;
         }
+    }
+}
+
+#[test]
+fn a_recipe_that_is_gone_or_moved_is_not_kept() {
+    for scm in [Scm::Git, Scm::Darcs, Scm::None] {
+        let recipe = |name: &str| format!("pkgname={name}\n{CHANCE}");
+        let farm =
+            farm(scm, &[("source/x/a/FrugalBuild", &recipe("a")), ("source/x/b/FrugalBuild", &recipe("b"))]);
+        farm.record();
+        let first = versions(&farm);
+        let dir = farm.section.path.join("source");
+        std::fs::rename(dir.join("x/a"), dir.join("x/c")).unwrap();
+        put(&farm, "source/x/c/FrugalBuild", &recipe("c"));
+        farm.record();
+        let second = versions(&farm);
+        assert_eq!(second.keys().collect::<Vec<_>>(), ["b", "c"], "{scm:?}");
+        assert_eq!(again(&first, &second), "c", "{scm:?}");
     }
 }
 

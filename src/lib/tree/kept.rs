@@ -5,7 +5,7 @@
 //! that is damaged is none; who writes it replaces it as a whole. Not kept is what may be otherwise another time:
 //! a recipe that took too long. Not seen is what else a recipe may ask: the date, the programs of the system.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -55,11 +55,41 @@ impl Kept {
         let _ = durable::replace(file, &[sum(&text).as_bytes(), b"\n", &text].concat());
     }
 
-    /// Starts afresh for the state `state`: with the entries whose sources are the same, and the paths of the rest.
-    pub(super) fn renewed(mut self, state: String, sources: &Sources<'_>) -> (Self, Vec<String>) {
+    /// Returns the recipes that may say something else now that the files `changed` are others, or are no more; none
+    /// when all may.
+    pub(super) fn touched(&self, section: &TreeSection, changed: &[String]) -> Option<BTreeSet<String>> {
+        let beside: Vec<&str> = changed.iter().filter_map(|path| below_schemes(path)).collect();
+        let schemes: Option<HashSet<&str>> =
+            beside.into_iter().map(|name| name.strip_suffix(".sh")).collect();
+        let (schemes, dirs) = (schemes?, changed.iter().flat_map(|path| above(path)).collect::<HashSet<_>>());
+        let touched = |(path, entry): &(&String, &Entry)| {
+            dirs.contains(recipe_directory(path))
+                || entry.schemes.iter().any(|name| schemes.contains(name.as_str()))
+        };
+        let old = self.recipes.iter().filter(touched).map(|(path, _)| path);
+        let new = changed.iter().filter(|path| is_recipe(path, section));
+        let all: BTreeSet<String> = old.chain(new).chain(&self.unsure).cloned().collect();
+        all.iter().all(|path| !recipe_directory(path).is_empty()).then_some(all)
+    }
+
+    /// Starts afresh for the state `state`: with the entries that were not touched or whose sources are the same,
+    /// and the paths of the rest. Without `touched`, all may be.
+    pub(super) fn renewed(
+        mut self,
+        state: String,
+        touched: Option<&BTreeSet<String>>,
+        sources: &Sources<'_>,
+    ) -> (Self, Vec<String>) {
         let mut new = Self { common: self.common, state, ..Self::default() };
+        if let Some(touched) = touched {
+            (self.recipes, new.recipes) =
+                self.recipes.into_iter().partition(|(path, _)| touched.contains(path));
+        }
         let mut missing = Vec::new();
         for path in &sources.recipes {
+            if new.recipes.contains_key(*path) {
+                continue;
+            }
             match self.recipes.remove(*path) {
                 Some(entry) if entry.key == sources.key(path, &entry.schemes) => {
                     new.recipes.insert((*path).to_owned(), entry);
@@ -141,7 +171,7 @@ impl<'a> Sources<'a> {
                     files.push(file);
                 }
             }
-            if let Some(name) = file.0.strip_prefix(SCHEMES).and_then(|name| name.strip_prefix('/')) {
+            if let Some(name) = below_schemes(&file.0) {
                 match name.strip_suffix(".sh") {
                     Some(scheme) => drop(schemes.insert(scheme, file.1.as_str())),
                     None => beside.push_str(&format!("{name}\0{}\0", file.1)),
@@ -164,6 +194,11 @@ impl<'a> Sources<'a> {
         }
         format!("{:x}", hash.finalize())
     }
+}
+
+/// Returns what is left of `path` below the directory of the schemes.
+fn below_schemes(path: &str) -> Option<&str> {
+    path.strip_prefix(SCHEMES)?.strip_prefix('/')
 }
 
 /// Returns every directory above `path`, the root last.

@@ -1,8 +1,9 @@
 //! Reading recipes of a revision: exported into a scratch directory, read in the sandbox, judged; or known already.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use super::export::make_root;
+use super::export::{SCHEMES, make_root};
 use super::kept::{Kept, Sources};
 use super::paths::{is_recipe, recipe_directory};
 use super::readers::{Read, readings};
@@ -123,10 +124,15 @@ fn read_changed(
         let more = kept.unsure.iter().cloned().zip(read.into_iter().map(|read| read.reading)).collect();
         return Ok(Some(kept.with(more)));
     }
-    let Some(mut contents) = repository.contents(revision)? else { return Ok(None) };
+    let touched = repository.changes(&kept.state, revision)?;
+    let touched = touched.and_then(|paths| kept.touched(repository.section, &paths));
+    // Of a few, what they are read from is asked for by name: to list a whole tree takes longer than to read one.
+    let touched = touched.filter(|touched| touched.len() <= BY_NAME);
+    let dirs = touched.as_ref().map(|touched| with_schemes(touched));
+    let Some(mut contents) = repository.contents(revision, dirs.as_deref())? else { return Ok(None) };
     contents.sort();
     let sources = Sources::new(repository.section, &contents);
-    let (mut kept, missing) = kept.renewed(state.clone(), &sources);
+    let (mut kept, missing) = kept.renewed(state.clone(), touched.as_ref(), &sources);
     let read = read_at(repository, revision, &missing, scratch)?;
     missing.iter().zip(&read).for_each(|(path, read)| kept.add(path, read, &sources));
     // What was read is what was listed only if nothing has moved meanwhile.
@@ -135,6 +141,11 @@ fn read_changed(
     }
     let more = missing.into_iter().zip(read.into_iter().map(|read| read.reading)).collect();
     Ok(Some(kept.with(more)))
+}
+
+/// Returns the directories that the recipes `paths` are read from.
+fn with_schemes(paths: &BTreeSet<String>) -> Vec<String> {
+    paths.iter().map(|path| recipe_directory(path)).chain([SCHEMES]).map(str::to_owned).collect()
 }
 
 fn read_at(

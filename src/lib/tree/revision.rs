@@ -135,14 +135,30 @@ impl<'a> Repository<'a> {
         found.map_err(|error| self.named(error))
     }
 
-    /// Returns the paths of `revision`, each with a word that is another one when the content is; none when the
-    /// repository cannot say.
+    /// Returns the paths that differ between the state `old` (of [`Repository::state`]) and `revision`; none when the
+    /// repository cannot say at once.
     ///
     /// # Errors
     /// As [`Repository::export`].
-    pub fn contents(&self, revision: &Revision) -> Result<Option<Vec<(String, String)>>> {
+    pub(super) fn changes(&self, old: &str, revision: &Revision) -> Result<Option<Vec<String>>> {
+        match (self.section.scm, old.parse::<Revision>()) {
+            (Scm::Git, Ok(old)) => self.changed(Some(&old), revision),
+            (Scm::Git | Scm::Darcs | Scm::None, _) => Ok(None),
+        }
+    }
+
+    /// Returns the paths of `revision`, each with a word that is another one when the content is; none when the
+    /// repository cannot say. With `dirs` those below these suffice.
+    ///
+    /// # Errors
+    /// As [`Repository::export`].
+    pub fn contents(
+        &self,
+        revision: &Revision,
+        dirs: Option<&[String]>,
+    ) -> Result<Option<Vec<(String, String)>>> {
         let found = match self.section.scm {
-            Scm::Git => git::contents(self.path(), revision).map(Some),
+            Scm::Git => git::contents(self.path(), revision, dirs).map(Some),
             Scm::Darcs => darcs::contents(self.path(), revision),
             Scm::None => plain::contents(self.section).map(Some),
         };
