@@ -152,6 +152,26 @@ fn what_is_kept_may_be_damaged_or_gone() {
 }
 
 #[test]
+fn nothing_is_lost_when_what_is_kept_is_damaged_and_something_has_changed() {
+    let recipe = |name: &str| format!("pkgname={name}\n{CHANCE}");
+    let farm =
+        farm(Scm::Git, &[("source/x/a/FrugalBuild", &recipe("a")), ("source/x/b/FrugalBuild", &recipe("b"))]);
+    farm.record();
+    versions(&farm);
+    let file = farm.place.path().join("kept/recipes-t");
+    let whole = std::fs::read(&file).unwrap();
+    let head = whole.iter().position(|&byte| byte == b'\n').unwrap();
+    for (round, damaged) in
+        [&whole[..head + 1], &whole[..head], &whole[..whole.len() - 1]].into_iter().enumerate()
+    {
+        put(&farm, "source/x/a/FrugalBuild", &format!("{}# {round}\n", recipe("a")));
+        farm.record();
+        std::fs::write(&file, damaged).unwrap();
+        assert_eq!(versions(&farm).keys().collect::<Vec<_>>(), ["a", "b"]);
+    }
+}
+
+#[test]
 fn what_took_too_long_is_read_each_time_and_the_rest_kept() {
     let recipe = |name: &str, text: &str| format!("pkgname={name}\n{CHANCE}{text}\n");
     let farm = farm(
@@ -163,6 +183,10 @@ fn what_took_too_long_is_read_each_time_and_the_rest_kept() {
     let first = read();
     assert!(first[0].is_ok() && first[1].is_err());
     assert_eq!(read(), first);
+    put(&farm, "source/x/a/FrugalBuild", &recipe("a", "# changed"));
+    let tip = farm.record();
+    let after = read_all(&farm.section, &farm.tree, &tip, &farm.desk()).unwrap();
+    assert_eq!(after.iter().map(Result::is_ok).collect::<Vec<_>>(), [true, false], "nor is it lost");
     let kept = std::fs::read_to_string(farm.place.path().join("kept/recipes-t")).unwrap();
     assert!(kept.contains(r#""unsure":["source/x/b/FrugalBuild"]"#), "{kept}");
 }

@@ -41,18 +41,40 @@ struct Entry {
     reading: Reading,
 }
 
-impl Kept {
-    /// Loads what is kept in `file` of what was read the way `section` says now; nothing if there is nothing.
-    pub(super) fn load(file: &Path, section: &TreeSection) -> Self {
-        let common = common(section);
-        let kept = durable::read(file, LIMIT).ok().and_then(|bytes| parse(&bytes));
-        kept.filter(|kept| kept.common == common).unwrap_or_else(|| Self { common, ..Self::default() })
+/// What a file holds, before all of it is looked at: that takes as long as git takes for what changed since.
+pub(super) struct File(Vec<u8>);
+
+impl File {
+    /// Opens what is kept in `file`, or nothing.
+    pub(super) fn open(file: &Path) -> Self {
+        Self(durable::read(file, LIMIT).unwrap_or_default())
     }
 
+    fn split(&self) -> Option<(&[u8], &[u8])> {
+        let end = self.0.iter().position(|&byte| byte == b'\n')?;
+        Some((self.0.get(..end)?, self.0.get(end + 1..)?))
+    }
+
+    /// Returns the state it is said to be of; nothing may rest on it but a question.
+    pub(super) fn state(&self) -> &str {
+        let head = self.split().and_then(|(head, _)| std::str::from_utf8(head).ok());
+        head.and_then(|head| head.split_once(' ')).map_or("", |(_, state)| state)
+    }
+
+    /// Takes out what was read the way `section` says now; nothing if there is nothing.
+    pub(super) fn kept(&self, section: &TreeSection) -> Kept {
+        let common = common(section);
+        let kept = self.split().and_then(|(head, text)| parse(head, text));
+        kept.filter(|kept| kept.common == common).unwrap_or_else(|| Kept { common, ..Kept::default() })
+    }
+}
+
+impl Kept {
     /// Stores it; that it cannot be stored is nobody's trouble: who may only look reads again.
     pub(super) fn store(&self, file: &Path) {
         let Ok(text) = serde_json::to_vec(self) else { return };
-        let _ = durable::replace(file, &[sum(&text).as_bytes(), b"\n", &text].concat());
+        let head = format!("{} {}\n", sum(&text), self.state);
+        let _ = durable::replace(file, &[head.as_bytes(), &text].concat());
     }
 
     /// Returns the recipes that may say something else now that the files `changed` are others, or are no more; none
@@ -113,18 +135,18 @@ impl Kept {
     }
 
     /// Returns all that is kept, and `more`, in the order of their paths.
-    pub(super) fn with(self, more: Vec<(String, Reading)>) -> Vec<Reading> {
-        let mut all: BTreeMap<String, Reading> =
-            self.recipes.into_iter().map(|(path, entry)| (path, entry.reading)).collect();
-        all.extend(more);
-        all.into_values().collect()
+    pub(super) fn with(&self, more: Vec<(String, Reading)>) -> Vec<Reading> {
+        let kept = self.recipes.iter().map(|(path, entry)| (path.as_str(), &entry.reading));
+        let mut all: BTreeMap<&str, &Reading> = kept.collect();
+        all.extend(more.iter().map(|(path, reading)| (path.as_str(), reading)));
+        all.into_values().cloned().collect()
     }
 }
 
-fn parse(bytes: &[u8]) -> Option<Kept> {
-    let end = bytes.iter().position(|&byte| byte == b'\n')?;
-    let (head, text) = (bytes.get(..end)?, bytes.get(end + 1..)?);
-    (head == sum(text).as_bytes()).then(|| serde_json::from_slice(text).ok())?
+fn parse(head: &[u8], text: &[u8]) -> Option<Kept> {
+    let whole = head.strip_prefix(sum(text).as_bytes())?.strip_prefix(b" ")?;
+    let kept: Kept = serde_json::from_slice(text).ok()?;
+    (whole == kept.state.as_bytes()).then_some(kept)
 }
 
 fn sum(bytes: &[u8]) -> String {

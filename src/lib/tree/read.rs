@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use super::export::{SCHEMES, make_root};
-use super::kept::{Kept, Sources};
+use super::kept::{File, Kept, Sources};
 use super::paths::{is_recipe, recipe_directory};
 use super::readers::{Read, readings};
 use super::recipe::{Problem, Reading};
@@ -118,14 +118,13 @@ fn read_changed(
     file: &Path,
     scratch: &Path,
 ) -> Result<Option<Vec<Reading>>> {
-    let kept = Kept::load(file, repository.section);
+    let (kept, changes) = load(repository, revision, &state, file)?;
     if kept.state == state {
         let read = read_at(repository, revision, &kept.unsure, scratch)?;
         let more = kept.unsure.iter().cloned().zip(read.into_iter().map(|read| read.reading)).collect();
         return Ok(Some(kept.with(more)));
     }
-    let touched = repository.changes(&kept.state, revision)?;
-    let touched = touched.and_then(|paths| kept.touched(repository.section, &paths));
+    let touched = changes.and_then(|paths| kept.touched(repository.section, &paths));
     // Of a few, what they are read from is asked for by name: to list a whole tree takes longer than to read one.
     let touched = touched.filter(|touched| touched.len() <= BY_NAME);
     let dirs = touched.as_ref().map(|touched| with_schemes(touched));
@@ -136,11 +135,32 @@ fn read_changed(
     let read = read_at(repository, revision, &missing, scratch)?;
     missing.iter().zip(&read).for_each(|(path, read)| kept.add(path, read, &sources));
     // What was read is what was listed only if nothing has moved meanwhile.
-    if repository.state(revision)? == Some(state) {
-        kept.store(file);
-    }
+    let still = repository.state(revision)? == Some(state);
     let more = missing.into_iter().zip(read.into_iter().map(|read| read.reading)).collect();
-    Ok(Some(kept.with(more)))
+    std::thread::scope(|scope| {
+        if still {
+            scope.spawn(|| kept.store(file));
+        }
+        Ok(Some(kept.with(more)))
+    })
+}
+
+/// Returns what is kept in `file`, and what has changed since then, if the repository can say and something has.
+fn load(
+    repository: Repository<'_>,
+    revision: &Revision,
+    state: &str,
+    file: &Path,
+) -> Result<(Kept, Option<Vec<String>>)> {
+    let file = File::open(file);
+    let old = file.state();
+    let (kept, changes) = std::thread::scope(|scope| {
+        let changes = (old != state).then(|| scope.spawn(|| repository.changes(old, revision)));
+        (file.kept(repository.section), changes.and_then(|thread| thread.join().ok()))
+    });
+    // The answer is of no use for what was damaged, or read in another way: nothing is kept of that.
+    let changes = changes.transpose()?.flatten().filter(|_| kept.state == old);
+    Ok((kept, changes))
 }
 
 /// Returns the directories that the recipes `paths` are read from.
