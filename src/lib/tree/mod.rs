@@ -2,8 +2,8 @@
 //!
 //! Owns: reading recipes ([`read`], [`read_all`], [`find`]), asking a tree's repository ([`Repository`]), finding
 //! published packages ([`published`]) and missing ones ([`unbuilt`]). Refuses: running a recipe anywhere but in a
-//! sandbox without network (what a .SRCINFO says is not run at all), changing a repository. Invariant: one recipe, however evil, costs one [`Problem`], a
-//! bounded time, and nothing outside its sandbox.
+//! sandbox without network (a .SRCINFO is not run at all), changing a repository. Invariant: one recipe, however
+//! evil, costs one [`Problem`], a bounded time, and nothing outside its sandbox.
 
 mod ages;
 mod command;

@@ -127,7 +127,7 @@ fn read_changed(
     let touched = changes.and_then(|paths| kept.touched(repository.section, &paths));
     // Of a few, what they are read from is asked for by name: to list a whole tree takes longer than to read one.
     let touched = touched.filter(|touched| touched.len() <= BY_NAME);
-    let dirs = touched.as_ref().map(|touched| with_schemes(touched));
+    let dirs = touched.as_ref().map(with_schemes);
     let Some(mut contents) = repository.contents(revision, dirs.as_deref())? else { return Ok(None) };
     contents.sort();
     let sources = Sources::new(repository.section, &contents);
