@@ -75,7 +75,7 @@ fn each_construct_of_real_trees_is_read() {
     }
     let section =
         TreeSection { format: Format::Frugalbuild, prelude: Some(prelude), ..TreeSection::default() };
-    let read = readings(&section, &stage, &paths, Limits::default()).unwrap();
+    let read = readings(&section, place.path(), &paths, Limits::default(), |_| Ok(())).unwrap();
     let list = |words: Vec<String>| if words.is_empty() { "-".to_owned() } else { words.join(",") };
     for (read, (text, wanted)) in read.into_iter().zip(CONSTRUCTS) {
         let said = match read.reading {

@@ -99,25 +99,35 @@ pub(super) fn export(
     export::make_root(into)?;
     let failed = |source| Error::io("read files of", repository, source);
     let mut command = git(repository);
-    command.args(["cat-file", "--batch"]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+    command
+        .args(["cat-file", "--batch", "--buffer"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null());
     let mut child = command.spawn().map_err(|source| Error::io("run", "timeout", source))?;
     let (Some(mut requests), Some(answers)) = (child.stdin.take(), child.stdout.take()) else {
         return Err(Error::wrong("cannot run git: it has no input and output"));
     };
-    let mut answers = BufReader::new(answers);
-    let done = wanted.iter().try_for_each(|entry| {
-        let bytes = content(&mut requests, &mut answers, entry).map_err(failed)?;
-        export::write(into, &entry.path, &bytes)
+    let mut answers = BufReader::with_capacity(64 << 10, answers);
+    let names: String = wanted.iter().map(|entry| format!("{}\n", entry.object)).collect();
+    let done = std::thread::scope(|scope| {
+        // Beside the reading, so that neither side waits for the other with a full pipe. That it cannot be written
+        // shows in what is not answered.
+        scope.spawn(move || requests.write_all(names.as_bytes()));
+        let done = wanted.iter().try_for_each(|entry| {
+            let bytes = content(&mut answers, entry).map_err(failed)?;
+            export::write(into, &entry.path, &bytes)
+        });
+        // git may have more to say than is wanted; without a reader it ends, and so does who writes to it.
+        drop(answers);
+        done
     });
-    drop(requests);
     let _ = child.wait();
     done
 }
 
-/// Asks for one object at a time, so that neither side waits for the other with a full pipe.
-fn content(requests: &mut impl Write, answers: &mut impl BufRead, entry: &Entry) -> std::io::Result<Vec<u8>> {
-    requests.write_all(format!("{}\n", entry.object).as_bytes())?;
-    requests.flush()?;
+/// Reads the answer about one object.
+fn content(answers: &mut impl BufRead, entry: &Entry) -> std::io::Result<Vec<u8>> {
     let mut head = String::new();
     answers.read_line(&mut head)?;
     if !head.ends_with(&format!(" blob {}\n", entry.size)) {

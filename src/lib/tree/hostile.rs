@@ -1,5 +1,6 @@
 //! Recipes that mean harm, each read between two that do not, by two readers at a time.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -127,8 +128,18 @@ fn limits() -> Limits {
 }
 
 fn readings(root: &Path, paths: &[String]) -> Vec<Reading> {
-    let read = readers::readings(&TreeSection::default(), root, paths, limits()).unwrap();
+    let read = readers::readings(&TreeSection::default(), place(root), paths, limits(), filled).unwrap();
     read.into_iter().map(|read| read.reading).collect()
+}
+
+/// Where the tree `root` is.
+fn place(root: &Path) -> &Path {
+    root.parent().unwrap()
+}
+
+/// It is there already.
+fn filled(_: &Path) -> crate::base::Result<()> {
+    Ok(())
 }
 
 /// An empty tree. Loops and bombs of one test must not make the innocent of another slow.
@@ -215,7 +226,9 @@ fn a_recipe_writes_nothing_outside_and_has_no_network() {
     );
     let read = readings(&root, &write(&root, &[("a", &text), ("b", GOOD)]));
     assert!(read.iter().all(|reading| wrong(reading, Read).is_none()), "{read:?}");
-    assert_eq!(std::fs::read_dir(place.path()).unwrap().count(), 1);
+    let there: BTreeSet<_> =
+        std::fs::read_dir(place.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(there, ["reader-0", "schemes", "tree"].map(Into::into).into());
     for dir in ["/", "/tmp", "/usr", "/etc", "/dev", "/dev/shm"] {
         assert!(!Path::new(dir).join(&own).exists(), "{dir}");
     }
@@ -272,7 +285,9 @@ fn frugalware_schemes_and_the_prelude_are_sourced() {
     super::export::write(&root, "source/x/a/FrugalBuild", text).unwrap();
     let section =
         TreeSection { format: Format::Frugalbuild, prelude: Some(prelude), ..TreeSection::default() };
-    let read = readers::readings(&section, &root, &["source/x/a/FrugalBuild".to_owned()], limits()).unwrap();
+    let read =
+        readers::readings(&section, place.path(), &["source/x/a/FrugalBuild".to_owned()], limits(), filled)
+            .unwrap();
     let recipe = read[0].reading.clone().unwrap();
     assert_eq!((recipe.release.as_str(), recipe.subpkgs.len(), recipe.archs.len()), ("7", 2, 1));
     assert_eq!(recipe.maintainer.as_deref(), Some("B <b@c>"));
@@ -285,7 +300,7 @@ fn a_prelude_that_breaks_is_an_error_and_no_problem_of_recipes() {
     std::fs::write(&prelude, "exit 1\n").unwrap();
     let section = TreeSection { prelude: Some(prelude), ..TreeSection::default() };
     let paths = write(&root, &[("a", GOOD)]);
-    let error = readers::readings(&section, &root, &paths, limits()).unwrap_err();
+    let error = readers::readings(&section, place.path(), &paths, limits(), filled).unwrap_err();
     assert!(error.to_string().starts_with("cannot read recipes: the sandbox does not start"), "{error}");
 }
 
@@ -298,7 +313,7 @@ fn a_tree_full_of_loops_ends_in_time() {
         recipes.iter().map(|name| (name.as_str(), "while :; do :; done")).collect();
     let start = Instant::now();
     let paths = write(&root, &recipes);
-    let read = readers::readings(&TreeSection::default(), &root, &paths, limits).unwrap();
+    let read = readers::readings(&TreeSection::default(), place(&root), &paths, limits, filled).unwrap();
     assert!(read.len() == 20 && read.iter().all(|read| read.reading.is_err()));
     assert!(start.elapsed() < Duration::from_secs(12));
 }

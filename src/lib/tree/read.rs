@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::export::make_root;
 use super::kept::{Kept, Sources};
 use super::paths::{is_recipe, recipe_directory};
 use super::readers::{Read, readings};
@@ -40,7 +41,9 @@ struct Place(PathBuf);
 impl Place {
     fn new(scratch: &Path) -> Result<Self> {
         make_dir(scratch)?;
-        Ok(Self(scratch.join(format!("read-{}", random::word(12)))))
+        let place = scratch.join(format!("read-{}", random::word(12)));
+        make_root(&place)?;
+        Ok(Self(place))
     }
 }
 
@@ -144,8 +147,8 @@ fn read_at(
     }
     let place = Place::new(scratch)?;
     let dirs: Vec<String> = paths.iter().map(|path| recipe_directory(path).to_owned()).collect();
-    repository.export(revision, (dirs.len() <= BY_NAME).then_some(&dirs), &place.0)?;
-    readings(repository.section, &place.0, paths, Limits::default())
+    let export = |into: &Path| repository.export(revision, (dirs.len() <= BY_NAME).then_some(&dirs), into);
+    readings(repository.section, &place.0, paths, Limits::default(), export)
 }
 
 /// Returns the recipe that produces the package `name` at `revision`: looked for in directories of that name

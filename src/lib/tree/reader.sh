@@ -1,5 +1,5 @@
 # Reads recipes inside the sandbox: operands FORMAT CARCH PRELUDE. For each request BEGIN NUL PATH NUL END NUL on
-# standard input it writes BEGIN, the recipe's fields as KEY=VALUE, and END to standard output, each NUL-terminated.
+# standard input, after a first NUL, it writes BEGIN, the recipe's fields as KEY=VALUE, and END to standard output, each NUL-terminated.
 #
 # A recipe is sourced in a process of its own, and cannot learn END: that is read only after all of its processes
 # are dead, from a socket, which nobody can open a second time through /proc. This shell cannot be debugged: its
@@ -8,6 +8,8 @@ exec 8>&1 9<&0 >/dev/null </dev/null
 syncpkg_format=$1 syncpkg_carch=$2 syncpkg_prelude=$3
 set --
 CARCH=$syncpkg_carch
+# The schemes may come while this is started.
+IFS= read -r -d '' -u 9 || exit 1
 
 # In place of the prelude's own, which forks five times to find the directory, and does not say what it included.
 Fincdir=/tree/source/include
@@ -36,6 +38,35 @@ unset IFS BASH_ENV ENV
 curl() { return 6; }
 wget() { return 4; }
 lynx() { return 1; }
+# What schemes ask of these for each of hundreds of sub-packages they are told without a program, when it is one short
+# line; anything else goes to the program. A NUL, and what comes after 4096 bytes, is not in syncpkg_text.
+syncpkg_hand_on() {
+	{ printf '%s' "$syncpkg_text"; ((${#syncpkg_text} == 4096)) || printf '\0'; cat; } | command "$@"
+}
+cut() {
+	local LC_ALL=C syncpkg_text
+	if [[ $# != 4 || "$1 $2 $3" != '-d : -f' || $4 != [12] ]]; then
+		command cut "$@"
+	elif IFS= read -r -d '' -n 4096 syncpkg_text; then
+		syncpkg_hand_on cut "$@"
+	elif [[ ${syncpkg_text%$'\n'} == *$'\n'* || -z $syncpkg_text ]]; then
+		printf '%s' "$syncpkg_text" | command cut "$@"
+	else
+		syncpkg_text=${syncpkg_text%$'\n'}
+		[[ $4 == 1 ]] || syncpkg_text=${syncpkg_text#*:}
+		printf '%s\n' "${syncpkg_text%%:*}"
+	fi
+}
+tr() {
+	local LC_ALL=C syncpkg_text
+	if [[ $# != 2 || $1 != '[A-Z]' || $2 != '[a-z]' ]]; then
+		command tr "$@"
+	elif IFS= read -r -d '' -n 4096 syncpkg_text; then
+		syncpkg_hand_on tr "$@"
+	else
+		printf '%s' "${syncpkg_text,,}"
+	fi
+}
 # It takes 30 ms to start, and says nothing when those before it in the pipe said nothing.
 jq() {
 	local syncpkg_first

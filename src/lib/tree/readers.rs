@@ -25,17 +25,44 @@ pub(super) struct Read {
     pub(super) schemes: Option<Vec<String>>,
 }
 
-/// Reads the recipe files `paths` below the directory `stage`; an answer for each, in their order. Each sees its own
-/// directory and the schemes only; the stage is empty of recipes afterwards.
+/// Reads the recipe files `paths` of the tree that `fill` writes into the directory it is given, a new one below
+/// `place`; an answer for each, in their order. Each sees its own directory and the schemes only; the tree is empty
+/// of recipes afterwards.
 ///
 /// # Errors
-/// bwrap is missing or may not work here, or the prelude breaks.
+/// bwrap is missing or may not work here, the prelude breaks, or `fill` fails.
 pub(super) fn readings(
     section: &TreeSection,
-    stage: &Path,
+    place: &Path,
     paths: &[String],
     limits: Limits,
+    fill: impl FnOnce(&Path) -> Result<()>,
 ) -> Result<Vec<Read>> {
+    let units = units(paths);
+    let floor = Floor::new(section, place, paths, limits)?;
+    let cores = std::thread::available_parallelism().map_or(1, |count| count.get().min(4));
+    let count = units.len().div_ceil(WORTH).min(cores);
+    // They start while the tree is written.
+    let readers: Vec<Reader<'_>> =
+        (0..count).map(|number| Reader::new(&floor, number)).collect::<Result<_>>()?;
+    fill(&floor.tree)?;
+    floor.furnish()?;
+    let work = Work { paths, units, next: AtomicUsize::new(0), end: Instant::now() + limits.scan };
+    // This thread and the others stay until their sandboxes are done with: --die-with-parent means the thread.
+    let parts: Vec<Result<Vec<(usize, Read)>>> = std::thread::scope(|scope| {
+        let work = &work;
+        let running: Vec<_> =
+            readers.into_iter().map(|reader| scope.spawn(move || work.share(reader))).collect();
+        running.into_iter().map(|thread| thread.join().unwrap_or_else(|_| Err(lost()))).collect()
+    });
+    let mut all: Vec<(usize, Read)> =
+        parts.into_iter().collect::<Result<Vec<_>>>()?.into_iter().flatten().collect();
+    all.sort_by_key(|(at, _)| *at);
+    Ok(all.into_iter().map(|(_, read)| read).collect())
+}
+
+/// Returns which of `paths` lie in the same directory: only one reader can show it.
+fn units(paths: &[String]) -> Vec<Vec<usize>> {
     let mut units: Vec<Vec<usize>> = Vec::new();
     for (at, path) in paths.iter().enumerate() {
         let last = units.last().and_then(|unit| paths.get(*unit.first()?));
@@ -46,55 +73,57 @@ pub(super) fn readings(
             Some(_) | None => units.push(vec![at]),
         }
     }
-    let cores = std::thread::available_parallelism().map_or(1, |count| count.get().min(4));
-    let count = units.len().div_ceil(WORTH).min(cores);
-    let work = Work {
-        section,
-        stage,
-        paths,
-        limits,
-        units,
-        next: AtomicUsize::new(0),
-        end: Instant::now() + limits.scan,
-    };
-    // The threads stay until their sandboxes are done with: --die-with-parent means the thread.
-    let parts: Vec<Result<Vec<(usize, Read)>>> = std::thread::scope(|scope| {
-        let running: Vec<_> = (0..count)
-            .map(|number| {
-                scope.spawn({
-                    let work = &work;
-                    move || work.share(number)
-                })
-            })
-            .collect();
-        running.into_iter().map(|thread| thread.join().unwrap_or_else(|_| Err(lost()))).collect()
-    });
-    let mut all: Vec<(usize, Read)> =
-        parts.into_iter().collect::<Result<Vec<_>>>()?.into_iter().flatten().collect();
-    all.sort_by_key(|(at, _)| *at);
-    Ok(all.into_iter().map(|(_, read)| read).collect())
+    units
 }
 
 fn lost() -> Error {
     Error::wrong("cannot read recipes: the thread that reads them broke down")
 }
 
+/// Where the readers work.
+struct Floor<'a> {
+    section: &'a TreeSection,
+    limits: Limits,
+    place: &'a Path,
+    tree: PathBuf,
+    /// Where all readers see the schemes; none when they see the whole tree, for a recipe at its root.
+    schemes: Option<PathBuf>,
+}
+
+impl<'a> Floor<'a> {
+    fn new(section: &'a TreeSection, place: &'a Path, paths: &[String], limits: Limits) -> Result<Self> {
+        let whole = paths.iter().any(|path| recipe_directory(path).is_empty());
+        let schemes = (!whole).then(|| place.join("schemes"));
+        schemes.as_deref().map_or(Ok(()), export::make_root)?;
+        Ok(Self { section, limits, place, tree: place.join("tree"), schemes })
+    }
+
+    /// Moves the schemes where the readers see them.
+    fn furnish(&self) -> Result<()> {
+        let (from, Some(schemes)) = (self.tree.join(export::SCHEMES), &self.schemes) else { return Ok(()) };
+        if self.section.format != Format::Frugalbuild || !from.is_dir() {
+            return Ok(());
+        }
+        let failed = |source| Error::io("move", &from, source);
+        for entry in fs::read_dir(&from).map_err(failed)? {
+            let entry = entry.map_err(failed)?;
+            fs::rename(entry.path(), schemes.join(entry.file_name())).map_err(failed)?;
+        }
+        Ok(())
+    }
+}
+
 /// What all readers work on.
 struct Work<'a> {
-    section: &'a TreeSection,
-    stage: &'a Path,
     paths: &'a [String],
-    limits: Limits,
-    /// Recipes of one directory stay together: only one reader can show it.
     units: Vec<Vec<usize>>,
     next: AtomicUsize,
     end: Instant,
 }
 
 impl Work<'_> {
-    /// Reads units as long as there are any; the reader `number`.
-    fn share(&self, number: usize) -> Result<Vec<(usize, Read)>> {
-        let mut reader = Reader::new(self, number)?;
+    /// Lets `reader` read units as long as there are any.
+    fn share(&self, mut reader: Reader<'_>) -> Result<Vec<(usize, Read)>> {
         let mut answers = Vec::new();
         while let Some(unit) = self.units.get(self.next.fetch_add(1, Ordering::Relaxed)) {
             let of = |at: &usize| self.paths.get(*at).map(|path| (*at, path.as_str()));
@@ -103,7 +132,11 @@ impl Work<'_> {
             let dir = recipe_directory(first);
             reader.show(dir)?;
             for (at, path) in &unit {
-                answers.push((*at, reader.read(path)?));
+                let read = match Instant::now() < self.end {
+                    true => reader.read(path)?,
+                    false => unsure(path, "there was no time left to read it"),
+                };
+                answers.push((*at, read));
             }
             reader.hide(dir)?;
         }
@@ -113,27 +146,31 @@ impl Work<'_> {
 
 /// One reader: a sandbox, made anew when a recipe broke it, and the directory it sees as the tree.
 struct Reader<'a> {
-    work: &'a Work<'a>,
+    floor: &'a Floor<'a>,
     sandbox: Sandbox<'a>,
     root: PathBuf,
+    /// One that only waits for its schemes.
+    waiting: Option<Session>,
     session: Option<Session>,
 }
 
 impl<'a> Reader<'a> {
-    fn new(work: &'a Work<'a>, number: usize) -> Result<Self> {
-        let whole = work.paths.iter().any(|path| recipe_directory(path).is_empty());
-        let root = if whole { work.stage.to_owned() } else { work.stage.join(format!(".reader-{number}")) };
-        if !whole {
-            export::make_root(&root)?;
-            export::make_dirs(&root, export::SCHEMES)?;
+    fn new(floor: &'a Floor<'a>, number: usize) -> Result<Self> {
+        let sandbox = Sandbox::new(floor.section, floor.schemes.as_deref())?;
+        if floor.schemes.is_none() {
+            return Ok(Self { floor, sandbox, root: floor.tree.clone(), waiting: None, session: None });
         }
-        Ok(Self { work, sandbox: Sandbox::new(work.section, work.stage)?, root, session: None })
+        let root = floor.place.join(format!("reader-{number}"));
+        export::make_root(&root)?;
+        export::make_dirs(&root, export::SCHEMES)?;
+        let waiting = Some(Session::start(sandbox.launch(&root)?)?);
+        Ok(Self { floor, sandbox, root, waiting, session: None })
     }
 
     /// Moves the directory `dir` where this reader's recipes see it. It may not be there: then the recipe is none.
     fn show(&self, dir: &str) -> Result<()> {
-        let from = self.work.stage.join(dir);
-        if self.root == self.work.stage || !from.is_dir() {
+        let from = self.floor.tree.join(dir);
+        if self.root == self.floor.tree || !from.is_dir() {
             return Ok(());
         }
         let to = self.root.join(dir);
@@ -143,23 +180,21 @@ impl<'a> Reader<'a> {
 
     fn hide(&self, dir: &str) -> Result<()> {
         let gone = self.root.join(dir);
-        if self.root == self.work.stage || !gone.is_dir() {
+        if self.root == self.floor.tree || !gone.is_dir() {
             return Ok(());
         }
         fs::remove_dir_all(&gone).map_err(|source| Error::io("remove", gone, source))
     }
 
     fn read(&mut self, path: &str) -> Result<Read> {
-        if Instant::now() >= self.work.end {
-            return Ok(unsure(path, "there was no time left to read it"));
-        }
-        let mut session = match self.session.take() {
-            Some(session) => session,
-            None => self.start()?,
+        let mut session = match (self.session.take(), self.waiting.take()) {
+            (Some(session), _) => session,
+            (None, Some(waiting)) => self.furnish(waiting)?,
+            (None, None) => self.start()?,
         };
-        match session.read(path, self.work.limits.recipe, self.work.limits.fields) {
+        match session.read(path, self.floor.limits.recipe, self.floor.limits.fields) {
             Turn::Done(fields, talk) => {
-                let read = read(path, &fields, &talk, session.common(), self.work.section.format);
+                let read = read(path, &fields, &talk, session.common(), self.floor.section.format);
                 self.session = Some(session);
                 Ok(read)
             }
@@ -171,9 +206,9 @@ impl<'a> Reader<'a> {
     /// busy machine, gets a sandbox of its own before it is called a problem.
     fn read_once(&self, path: &str) -> Result<Read> {
         let mut session = self.start()?;
-        Ok(match session.read(path, self.work.limits.recipe, self.work.limits.fields) {
+        Ok(match session.read(path, self.floor.limits.recipe, self.floor.limits.fields) {
             Turn::Done(fields, talk) => {
-                let read = read(path, &fields, &talk, session.common(), self.work.section.format);
+                let read = read(path, &fields, &talk, session.common(), self.floor.section.format);
                 Read { schemes: None, ..read }
             }
             Turn::Broken(why) => unsure(path, &why),
@@ -181,7 +216,11 @@ impl<'a> Reader<'a> {
     }
 
     fn start(&self) -> Result<Session> {
-        Session::start(self.sandbox.launch(&self.root)?, self.work.limits.recipe * 10)
+        self.furnish(Session::start(self.sandbox.launch(&self.root)?)?)
+    }
+
+    fn furnish(&self, waiting: Session) -> Result<Session> {
+        waiting.furnish(self.floor.limits.recipe * 10)
     }
 }
 

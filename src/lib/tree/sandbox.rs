@@ -53,7 +53,7 @@ fn is_mapped(uid: u64) -> bool {
 /// What recipes of one tree are read in.
 pub(super) struct Sandbox<'a> {
     section: &'a TreeSection,
-    stage: &'a Path,
+    schemes: Option<&'a Path>,
     bash: &'static str,
 }
 
@@ -71,15 +71,15 @@ const REPOMAN: &str = "/etc/repoman.conf";
 pub(super) const SETTINGS: [&str; 2] = ["/etc/makepkg.conf", REPOMAN];
 
 impl<'a> Sandbox<'a> {
-    /// Prepares for reading recipes of a tree whose exported files are in `stage`.
+    /// Prepares for reading recipes of a tree whose schemes are, or will be, in the directory `schemes`.
     ///
     /// # Errors
     /// There is no bash.
-    pub(super) fn new(section: &'a TreeSection, stage: &'a Path) -> Result<Self> {
+    pub(super) fn new(section: &'a TreeSection, schemes: Option<&'a Path>) -> Result<Self> {
         let missing =
             || Error::wrong("cannot read recipes: bash is not installed").hint("apt-get install bash");
         let bash = ["/usr/bin/bash", "/bin/bash"].into_iter().find(|path| Path::new(path).exists());
-        Ok(Self { section, stage, bash: bash.ok_or_else(missing)? })
+        Ok(Self { section, schemes, bash: bash.ok_or_else(missing)? })
     }
 
     /// Returns what starts a reader that sees the directory `root` as its tree.
@@ -112,8 +112,7 @@ impl<'a> Sandbox<'a> {
 
     fn furnish_tree(&self, command: &mut Command, root: &Path) {
         command.arg("--ro-bind").arg(root).args(["/tree", "--chdir", "/tree"]);
-        let schemes = self.stage.join(SCHEMES);
-        if root != self.stage && schemes.is_dir() {
+        if let Some(schemes) = self.schemes {
             command.arg("--ro-bind").arg(schemes).arg(Path::new("/tree").join(SCHEMES));
         }
     }

@@ -68,13 +68,12 @@ pub(super) struct Session {
 }
 
 impl Session {
-    /// Starts what `launch` says and waits until its reader is ready.
+    /// Starts what `launch` says, and does not wait for it.
     ///
     /// # Errors
-    /// It does not start, or not within `patience`.
-    pub(super) fn start(launch: Launch, patience: Duration) -> Result<Self> {
+    /// It does not start.
+    pub(super) fn start(launch: Launch) -> Result<Self> {
         let Launch { mut command, bash } = launch;
-        let failed = |why: &str| Error::wrong(format!("cannot read recipes: {why}"));
         // A socket, because a recipe could open the reader's end of a pipe through /proc.
         let (requests, theirs) =
             UnixStream::pair().map_err(|source| Error::io("make", "a socket", source))?;
@@ -82,22 +81,28 @@ impl Session {
         let mut child = command.spawn().map_err(not_installed)?;
         drop(bash);
         let (Some(answers), Some(talk)) = (child.stdout.take(), child.stderr.take()) else {
-            return Err(failed("the sandbox has no output"));
+            return Err(Error::wrong("cannot read recipes: the sandbox has no output"));
         };
-        let mut session =
-            Self { child, requests, answers, talk, heard: Vec::new(), said: Vec::new(), common: Vec::new() };
-        match session.hear(b"ready\0", patience, TALK) {
+        Ok(Self { child, requests, answers, talk, heard: Vec::new(), said: Vec::new(), common: Vec::new() })
+    }
+
+    /// Lets the reader source the prelude, now that the schemes are where it looks for them, and waits until that is done.
+    ///
+    /// # Errors
+    /// It did not start, the prelude breaks, or it takes longer than `patience`.
+    pub(super) fn furnish(mut self, patience: Duration) -> Result<Self> {
+        let told = self.requests.write_all(b"\0").map_err(|source| source.to_string());
+        let heard = self.hear(b"ready\0", patience, TALK);
+        match heard.and_then(|before| told.map(|()| before)) {
             Ok(before) => {
-                session.common = Fields::parse(&before).all("scheme").map(str::to_owned).collect();
-                Ok(session)
+                self.common = Fields::parse(&before).all("scheme").map(str::to_owned).collect();
+                Ok(self)
             }
             Err(why) => {
-                let said = crate::base::output::inert(session.last_said());
-                Err(failed(&format!(
-                    "the sandbox does not start: {}",
-                    if said.is_empty() { &why } else { &said }
-                ))
-                .hint("check the tree's prelude, and that bwrap may make namespaces for this user"))
+                let said = crate::base::output::inert(self.last_said());
+                let why = if said.is_empty() { why } else { said };
+                Err(Error::wrong(format!("cannot read recipes: the sandbox does not start: {why}"))
+                    .hint("check the tree's prelude, and that bwrap may make namespaces for this user"))
             }
         }
     }
