@@ -82,12 +82,10 @@ impl Kept {
         }
     }
 
-    /// Returns all that is kept, and `more`, in the order of their paths.
-    pub(super) fn with(self, more: Vec<(String, Reading)>) -> Vec<Reading> {
-        let mut all: BTreeMap<String, Reading> =
-            self.recipes.into_iter().map(|(path, entry)| (path, entry.reading)).collect();
-        all.extend(more);
-        all.into_values().collect()
+    /// Returns all that is kept, and `more`, by their paths.
+    pub(super) fn with(self, mut more: BTreeMap<String, Reading>) -> BTreeMap<String, Reading> {
+        more.extend(self.recipes.into_iter().map(|(path, entry)| (path, entry.reading)));
+        more
     }
 }
 
