@@ -1,4 +1,4 @@
-//! syncpkg-init [SPOOL] - creates an empty spool
+//! syncpkg-init SPOOL - creates an empty spool
 
 use std::path::PathBuf;
 use std::process::ExitCode;

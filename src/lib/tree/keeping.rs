@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::repositories::Farm;
-use super::{Reading, read_all};
+use super::{Reading, read, read_all};
 use crate::config::{Format, Scm};
 
 const CHANCE: &str = "pkgver=$SRANDOM\npkgrel=1\narchs=(x86_64)\n";
@@ -189,4 +189,25 @@ fn what_took_too_long_is_read_each_time_and_the_rest_kept() {
     assert_eq!(after.iter().map(Result::is_ok).collect::<Vec<_>>(), [true, false], "nor is it lost");
     let kept = std::fs::read_to_string(farm.place.path().join("kept/recipes-t")).unwrap();
     assert!(kept.contains(r#""unsure":["source/x/b/FrugalBuild"]"#), "{kept}");
+}
+
+#[test]
+fn of_many_that_are_asked_for_at_once_only_those_not_known_yet_are_read() {
+    let files: Vec<(String, String)> =
+        (0..70).map(|n| (format!("source/x/p{n}/FrugalBuild"), format!("pkgname=p{n}\n{CHANCE}"))).collect();
+    let files: Vec<(&str, &str)> = files.iter().map(|(path, text)| (path.as_str(), text.as_str())).collect();
+    let farm = farm(Scm::Git, &files);
+    let tip = farm.record();
+    let many: Vec<String> = files.iter().map(|(path, _)| (*path).to_owned()).collect();
+    let read = |paths: &[String]| read(&farm.section, &farm.tree, &tip, paths, &farm.desk()).unwrap();
+    let first = read(&many);
+    assert_eq!(read(&many), first, "known");
+    assert_ne!(read(&many[..5]), first[..5], "few are read each time");
+    let foreign = [many.as_slice(), &["source/x/gone/FrugalBuild".to_owned(), "README".to_owned()]].concat();
+    let errors: Vec<String> =
+        read(&foreign)[70..].iter().map(|read| read.clone().unwrap_err().error).collect();
+    assert_eq!(
+        errors,
+        ["it is not in the tree t", "it is not where recipes of the tree t are (source/*/*/FrugalBuild)"]
+    );
 }

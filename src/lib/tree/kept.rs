@@ -134,12 +134,10 @@ impl Kept {
         }
     }
 
-    /// Returns all that is kept, and `more`, in the order of their paths.
-    pub(super) fn with(&self, more: Vec<(String, Reading)>) -> Vec<Reading> {
-        let kept = self.recipes.iter().map(|(path, entry)| (path.as_str(), &entry.reading));
-        let mut all: BTreeMap<&str, &Reading> = kept.collect();
-        all.extend(more.iter().map(|(path, reading)| (path.as_str(), reading)));
-        all.into_values().cloned().collect()
+    /// Returns all that is kept, and `more`, by their paths.
+    pub(super) fn with(self, mut more: BTreeMap<String, Reading>) -> BTreeMap<String, Reading> {
+        more.extend(self.recipes.into_iter().map(|(path, entry)| (path, entry.reading)));
+        more
     }
 }
 

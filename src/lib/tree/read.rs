@@ -1,6 +1,6 @@
 //! Reading recipes of a revision: exported into a scratch directory, read in the sandbox, judged; or known already.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use super::export::{SCHEMES, make_root};
@@ -11,9 +11,10 @@ use super::recipe::{Problem, Reading};
 use super::revision::Repository;
 use super::sandbox::Limits;
 use super::srcinfo;
+use crate::base::Result;
 use crate::base::durable::make_dir;
+use crate::base::output::{Progress, SILENT};
 use crate::base::random;
-use crate::base::{Error, Result};
 use crate::config::{Format, TreeSection};
 use crate::names::{Name, Revision, Tree};
 use crate::spool::Spool;
@@ -28,12 +29,14 @@ pub struct Desk {
     pub scratch: PathBuf,
     /// For what is known afterwards; without it everything is read each time.
     pub kept: Option<PathBuf>,
+    /// Told how many recipes are read.
+    pub progress: Progress,
 }
 
 impl Desk {
     /// Returns the desk of the owner of `spool`.
     pub fn of(spool: &Spool) -> Self {
-        Self { scratch: spool.tmp(), kept: Some(spool.at("cache")) }
+        Self { scratch: spool.tmp(), kept: Some(spool.at("cache")), progress: SILENT }
     }
 }
 
@@ -55,8 +58,8 @@ impl Drop for Place {
     }
 }
 
-/// Reads the recipe files `paths` as of `revision`; a reading for each, in their order. `scratch` is a directory
-/// for what is needed meanwhile.
+/// Reads the recipe files `paths` as of `revision`; a reading for each, in their order. When they are many, what is
+/// not known yet of the whole tree is read instead: it is wanted again.
 ///
 /// # Errors
 /// The revision cannot be had, or recipes cannot be read at all here.
@@ -65,26 +68,24 @@ pub fn read(
     tree: &Tree,
     revision: &Revision,
     paths: &[String],
-    scratch: &Path,
+    desk: &Desk,
 ) -> Result<Vec<Reading>> {
-    if paths.is_empty() {
-        return Ok(Vec::new());
-    }
     let (good, _): (Vec<String>, Vec<String>) =
         paths.iter().cloned().partition(|path| is_recipe(path, section));
-    let mut read = read_at(Repository::new(tree, section), revision, &good, scratch)?.into_iter();
-    let foreign = |path: &String| Problem {
-        path: crate::base::output::inert(path),
-        error: format!("it is not where recipes of the tree {tree} are ({})", section.recipes),
+    let mut read = match &desk.kept {
+        Some(_) if good.len() > BY_NAME => all(section, tree, revision, desk)?,
+        Some(_) | None => read_at(Repository::new(tree, section), revision, good, desk)?,
     };
-    let reading = |path: &String| match is_recipe(path, section) {
-        true => read
-            .next()
-            .map(|read| read.reading)
-            .ok_or_else(|| Error::wrong("cannot read recipes: one was lost")),
-        false => Ok(Err(foreign(path))),
+    let reading = |path: &String| {
+        read.remove(path).unwrap_or_else(|| {
+            let why = match is_recipe(path, section) {
+                true => format!("it is not in the tree {tree}"),
+                false => format!("it is not where recipes of the tree {tree} are ({})", section.recipes),
+            };
+            Err(Problem { path: crate::base::output::inert(path), error: why })
+        })
     };
-    paths.iter().map(reading).collect()
+    Ok(paths.iter().map(reading).collect())
 }
 
 /// Reads all recipes of `revision`, in the order of their paths.
@@ -97,17 +98,22 @@ pub fn read_all(
     revision: &Revision,
     desk: &Desk,
 ) -> Result<Vec<Reading>> {
+    Ok(all(section, tree, revision, desk)?.into_values().collect())
+}
+
+/// Readings by the paths of their recipes.
+type ByPath = BTreeMap<String, Reading>;
+
+fn all(section: &TreeSection, tree: &Tree, revision: &Revision, desk: &Desk) -> Result<ByPath> {
     let repository = Repository::new(tree, section);
     let state = repository.state(revision)?;
     if let (Some(dir), Some(state)) = (&desk.kept, state)
         && let Some(readings) =
-            read_changed(repository, revision, state, &dir.join(format!("recipes-{tree}")), &desk.scratch)?
+            read_changed(repository, revision, state, &dir.join(format!("recipes-{tree}")), desk)?
     {
         return Ok(readings);
     }
-    let paths = repository.list(revision)?;
-    let read = read_at(repository, revision, &paths, &desk.scratch)?;
-    Ok(read.into_iter().map(|read| read.reading).collect())
+    read_at(repository, revision, repository.list(revision)?, desk)
 }
 
 /// Reads what is not kept in `file`, and keeps all; none when the repository cannot say what has changed.
@@ -116,13 +122,12 @@ fn read_changed(
     revision: &Revision,
     state: String,
     file: &Path,
-    scratch: &Path,
-) -> Result<Option<Vec<Reading>>> {
-    let (kept, changes) = load(repository, revision, &state, file)?;
+    desk: &Desk,
+) -> Result<Option<ByPath>> {
+    let (mut kept, changes) = load(repository, revision, &state, file)?;
     if kept.state == state {
-        let read = read_at(repository, revision, &kept.unsure, scratch)?;
-        let more = kept.unsure.iter().cloned().zip(read.into_iter().map(|read| read.reading)).collect();
-        return Ok(Some(kept.with(more)));
+        let unsure = std::mem::take(&mut kept.unsure);
+        return Ok(Some(kept.with(read_at(repository, revision, unsure, desk)?)));
     }
     let touched = changes.and_then(|paths| kept.touched(repository.section, &paths));
     // Of a few, what they are read from is asked for by name: to list a whole tree takes longer than to read one.
@@ -132,17 +137,13 @@ fn read_changed(
     contents.sort();
     let sources = Sources::new(repository.section, &contents);
     let (mut kept, missing) = kept.renewed(state.clone(), touched.as_ref(), &sources);
-    let read = read_at(repository, revision, &missing, scratch)?;
+    let read = read_exported(repository, revision, &missing, desk)?;
     missing.iter().zip(&read).for_each(|(path, read)| kept.add(path, read, &sources));
     // What was read is what was listed only if nothing has moved meanwhile.
-    let still = repository.state(revision)? == Some(state);
-    let more = missing.into_iter().zip(read.into_iter().map(|read| read.reading)).collect();
-    std::thread::scope(|scope| {
-        if still {
-            scope.spawn(|| kept.store(file));
-        }
-        Ok(Some(kept.with(more)))
-    })
+    if repository.state(revision)? == Some(state) {
+        kept.store(file);
+    }
+    Ok(Some(kept.with(missing.into_iter().zip(read.into_iter().map(|read| read.reading)).collect())))
 }
 
 /// Returns what is kept in `file`, and what has changed since then, if the repository can say and something has.
@@ -171,18 +172,28 @@ fn with_schemes(paths: &BTreeSet<String>) -> Vec<String> {
 fn read_at(
     repository: Repository<'_>,
     revision: &Revision,
+    paths: Vec<String>,
+    desk: &Desk,
+) -> Result<ByPath> {
+    let read = read_exported(repository, revision, &paths, desk)?;
+    Ok(paths.into_iter().zip(read.into_iter().map(|read| read.reading)).collect())
+}
+
+fn read_exported(
+    repository: Repository<'_>,
+    revision: &Revision,
     paths: &[String],
-    scratch: &Path,
+    desk: &Desk,
 ) -> Result<Vec<Read>> {
     if paths.is_empty() {
         return Ok(Vec::new());
     }
-    let place = Place::new(scratch)?;
+    let place = Place::new(&desk.scratch).map_err(|error| repository.named(error))?;
     let dirs: Vec<String> = paths.iter().map(|path| recipe_directory(path).to_owned()).collect();
     let (section, limits) = (repository.section, Limits::default());
     let export = |into: &Path| repository.export(revision, (dirs.len() <= BY_NAME).then_some(&dirs), into);
     if section.format == Format::Frugalbuild {
-        return readings(section, &place.0, paths, limits, export);
+        return readings(section, &place.0, paths, limits, desk.progress, export);
     }
     let tree = place.0.join("tree");
     export(&tree)?;
@@ -194,7 +205,7 @@ fn read_at(
     let said: Vec<Option<Read>> = paths.iter().map(said).collect();
     let silent = paths.iter().zip(&said).filter(|(_, said)| said.is_none());
     let silent: Vec<String> = silent.map(|(path, _)| path.clone()).collect();
-    let mut read = readings(section, &place.0, &silent, limits, |_| Ok(()))?.into_iter();
+    let mut read = readings(section, &place.0, &silent, limits, desk.progress, |_| Ok(()))?.into_iter();
     Ok(said.into_iter().filter_map(|said| said.or_else(|| read.next())).collect())
 }
 
@@ -217,7 +228,7 @@ pub fn find(
         Ok(recipe) => recipe.name == *name || recipe.subpkgs.contains(name),
         Err(_) => false,
     };
-    let near = read(section, tree, revision, &near, &desk.scratch)?;
+    let near = read(section, tree, revision, &near, desk)?;
     if let Some(found) = near.iter().find(|reading| produces(reading)) {
         return Ok(Some(found.clone()));
     }

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::{Desk, Repository, find, read, read_all};
+use crate::base::output::SILENT;
 use crate::config::{Scm, TreeSection};
 use crate::names::{Revision, Tree};
 
@@ -51,7 +52,7 @@ impl Farm {
     }
 
     pub(super) fn desk(&self) -> Desk {
-        Desk { scratch: self.scratch(), kept: Some(self.place.path().join("kept")) }
+        Desk { scratch: self.scratch(), kept: Some(self.place.path().join("kept")), progress: SILENT }
     }
 
     fn scratch(&self) -> PathBuf {
@@ -86,7 +87,7 @@ impl Farm {
 
     fn version(&self, revision: &Revision, name: &str) -> String {
         let paths = [format!("{name}/PKGBUILD")];
-        let read = read(&self.section, &self.tree, revision, &paths, &self.scratch()).unwrap();
+        let read = read(&self.section, &self.tree, revision, &paths, &self.desk()).unwrap();
         read[0]
             .as_ref()
             .map(|recipe| recipe.version.to_string())
@@ -271,7 +272,7 @@ fn where_all_is_written_down_no_sandbox_is_started() {
     assert_eq!(farm.version(&tip, "a"), "10");
     let other = farm.commit("b", "1");
     let paths = ["b/PKGBUILD".to_owned()];
-    assert!(read(&farm.section, &farm.tree, &other, &paths, &farm.scratch()).is_err());
+    assert!(read(&farm.section, &farm.tree, &other, &paths, &farm.desk()).is_err());
 }
 
 #[test]

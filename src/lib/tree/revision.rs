@@ -33,7 +33,7 @@ impl<'a> Repository<'a> {
         &self.section.path
     }
 
-    fn named(&self, error: Error) -> Error {
+    pub(super) fn named(&self, error: Error) -> Error {
         error.within(format!("tree {}", self.tree))
     }
 

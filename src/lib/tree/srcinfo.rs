@@ -124,6 +124,7 @@ mod tests {
     use super::super::recipe::Reading;
     use super::super::sandbox::Limits;
     use super::*;
+    use crate::base::output::SILENT;
     use std::io::Write;
     use std::process::Command;
 
@@ -157,7 +158,7 @@ package_foo-libs() { arch=(any); depends=(own); provides=(foo.so); }\npackage_fo
         let (place, section) = tree(b"");
         let paths = ["foo/PKGBUILD".to_owned()];
         super::super::export::open_up(place.path()).unwrap();
-        let read = readings(&section, place.path(), &paths, Limits::default(), |_| Ok(())).unwrap();
+        let read = readings(&section, place.path(), &paths, Limits::default(), SILENT, |_| Ok(())).unwrap();
         read[0].reading.clone()
     }
 

@@ -122,3 +122,12 @@ fn what_has_not_changed_is_not_written() {
     assert!(!replace(&page, b"one").unwrap());
     assert!(replace(&page, b"two").unwrap());
 }
+
+#[test]
+fn when_the_directory_that_was_left_is_gone_the_one_above_it_is_flushed() {
+    let place = tempfile::tempdir().unwrap();
+    sync_left(&place.path().join("gone")).unwrap();
+    sync_left(&place.path().join("gone/too")).unwrap();
+    // Nobody can flush this one, so here it shows whether it is tried.
+    assert!(sync_left(Path::new("/proc/gone")).is_err());
+}
