@@ -17,6 +17,8 @@ fn a_builder_that_is_not_heard_of_loses_its_claim_and_its_late_report_is_refused
         "refused: the lease was lost, b2 holds the ticket now",
     );
     assert_eq!(farm.files("late"), [format!("{}.1.built.toml", lost.id)], "what it said is kept");
+    let late = std::fs::read_to_string(farm.at("spool/late").join(&farm.files("late")[0])).unwrap();
+    assert!(!late.contains("started"), "the time of the claim of b2 is none of its own: {late}");
     farm.built(&next, "x");
     assert_eq!(farm.state(&next.id), "built");
     farm.is_sound();
@@ -34,6 +36,33 @@ fn a_beat_gives_a_whole_lease_again() {
     assert_eq!(farm.states(""), ["gcc building"]);
     farm.later(2).ok("syncpkgd --once");
     assert_eq!(farm.states(""), ["gcc waiting"]);
+}
+
+#[test]
+fn the_first_sign_of_life_of_a_claim_is_the_claim() {
+    let farm = Farm::new();
+    farm.push("gcc", "");
+    let shelf = farm.at("spool/new/x86_64");
+    let ticket = std::fs::read_dir(shelf).unwrap().next().unwrap().unwrap().path();
+    std::fs::File::open(&ticket).unwrap().set_modified(std::time::UNIX_EPOCH).unwrap();
+    farm.claim("b1");
+    let claim = farm.at("spool/run").join(&farm.files("run")[0]);
+    assert_ne!(claim.metadata().unwrap().modified().unwrap(), std::time::UNIX_EPOCH);
+}
+
+#[test]
+fn a_ticket_whose_every_claim_was_lost_ends_as_trouble() {
+    let farm = Farm::new();
+    let id = farm.push("gcc", "");
+    for _ in 0..4 {
+        farm.claim("b1");
+        farm.lose_leases();
+        assert_eq!(farm.state(&id), "waiting");
+    }
+    farm.claim("b1");
+    farm.lose_leases();
+    assert_eq!(farm.state(&id), "trouble");
+    farm.is_sound();
 }
 
 #[test]

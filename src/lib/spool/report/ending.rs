@@ -258,3 +258,20 @@ fn keep_files(spool: &Spool, claim: &Claim, ending: &Ending) -> Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Span;
+
+    #[test]
+    fn nothing_rests_for_longer_than_a_day() {
+        let place = tempfile::tempdir().unwrap();
+        let spool = Spool::create(&place.path().join("spool")).unwrap();
+        let trouble = TroubleSection { rest: Span::seconds(30 * 24 * 3600), ..TroubleSection::default() };
+        let name = "5,20261122-144743-123-k3f7x2,current,gcc-1-1-x86_64,e1".parse().unwrap();
+        let clock = Clock::fixed("2026-11-22T15:00:00Z".parse().unwrap());
+        let name = destination(&spool, &name, Outcome::Trouble, &trouble, &clock);
+        assert_eq!(name.stand, Stand::Waiting(Some("20261123-150000".parse().unwrap())));
+    }
+}
