@@ -263,6 +263,29 @@ fn keep_files(spool: &Spool, claim: &Claim, ending: &Ending) -> Result<()> {
 mod tests {
     use super::*;
     use crate::config::Span;
+    use crate::names::Instance;
+    use crate::spool::{claim, decide, report};
+
+    #[test]
+    fn a_ticket_ends_with_one_of_its_tries() {
+        let place = tempfile::tempdir().unwrap();
+        let spool = Spool::create(&place.path().join("spool")).unwrap();
+        let (clock, trouble) = (Clock::system(), TroubleSection { rest: Span::seconds(0), claims: 2 });
+        queue::enqueue(&spool, &[decide::tests::ask()], &clock, Duration::ZERO).unwrap();
+        let [_, last] = [(); 2].map(|()| {
+            let (builder, archs) = ("b1".parse().unwrap(), vec!["x86_64".parse().unwrap()]);
+            let instance = Instance::random().unwrap();
+            let request = claim::Request { builder, instance, archs, count: 1 };
+            let claimed = claim::take(&spool, &request, &clock).unwrap().remove(0);
+            let (outcome, reason, host) = (Outcome::Trouble, String::new(), String::new());
+            let ending =
+                Ending { outcome, stage: None, reason, exit: None, host, log: None, files: Vec::new() };
+            end(&spool, &claimed.claim, &ending, &trouble, &clock).unwrap();
+            claimed.claim
+        });
+        assert!(report::ended(&spool, &last.id, 1).unwrap().is_none());
+        assert!(report::ended(&spool, &last.id, 2).unwrap().is_some());
+    }
 
     #[test]
     fn nothing_rests_for_longer_than_a_day() {
