@@ -99,3 +99,20 @@ fn a_circle_behind_a_circle_is_broken_by_the_same_claim() {
     first.iter().for_each(|claimed| drop(place.end(claimed)));
     assert_eq!(place.drain(), ["b", "d", "a", "c"]);
 }
+
+#[test]
+fn a_circle_is_not_broken_while_something_in_it_is_only_to_be_woken() {
+    let place = Place::new();
+    let needs_y: (&str, &[&str]) = ("x-1-1-any", &["y"]);
+    place.enqueue(&[needs_y, ("y-1-1-x86_64", &["x"]), ("y-1-1-aarch64", &["z"]), ("z-1-1-aarch64", &[])]);
+    let claimed = place.claim(1);
+    // Whoever ends it cannot wake what waits for it.
+    let lock = place.spool.lock_queue(Duration::ZERO).unwrap();
+    assert_eq!(place.end(&claimed[0]), "z");
+    drop(lock);
+    let waiting = list::waiting(&place.spool).unwrap();
+    let x = waiting.into_iter().find(|entry| entry.name.item.name.as_str() == "x").unwrap();
+    assert!(Queue::new(&place.spool).blocker(&x.name, &x.ticket().unwrap()).unwrap().is_some());
+    wake_all(&place.spool, 100).unwrap();
+    assert_eq!(place.drain(), ["y", "x", "y"]);
+}
