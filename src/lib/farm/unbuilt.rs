@@ -150,7 +150,7 @@ fn is_published(section: &TreeSection, recipe: &tree::Recipe, arch: &Arch) -> bo
 
 /// What the hook is known to have acted on: where a package was lost that nobody ever asked for.
 struct Pushes {
-    seen: Option<Revision>,
+    seen: Option<String>,
     /// The recipes that came in after it.
     after: BTreeSet<String>,
 }
@@ -159,8 +159,8 @@ impl Pushes {
     fn new(spool: &Spool, tree: &Tree, section: &TreeSection, tip: &Revision) -> Result<Self> {
         let seen = push::seen(spool, tree);
         let after = match &seen {
-            Some(seen) if seen != tip && section.scm != Scm::None => {
-                Repository::new(tree, section).changed(Some(seen), tip)?.unwrap_or_default()
+            Some(seen) if push::revision_of(seen).as_ref() != Some(tip) && section.scm != Scm::None => {
+                Repository::new(tree, section).changed_since(seen, tip)?.unwrap_or_default()
             }
             Some(_) | None => Vec::new(),
         };
@@ -171,7 +171,7 @@ impl Pushes {
         match &self.seen {
             None => "never enqueued: synchook has not acted on any push yet".to_owned(),
             Some(seen) if self.after.contains(path) => {
-                let seen: String = seen.as_str().chars().take(12).collect();
+                let seen: String = seen.chars().take(12).collect();
                 format!(
                     "never enqueued: synchook was not run for it, or did not end (it got as far as {seen})"
                 )

@@ -10,6 +10,7 @@ mod command;
 mod darcs;
 mod export;
 mod git;
+mod inventory;
 mod kept;
 mod packages;
 mod paths;
