@@ -50,14 +50,15 @@ def each(enqueue, count, path):
     return (time.perf_counter() - start) / count * 1e6
 
 
-def peak(command):
-    status = subprocess.call(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+def peak(stdin, *command):
+    with open(stdin) as stdin:
+        status = subprocess.call(command, stdin=stdin, stdout=subprocess.DEVNULL)
     return resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss, status
 
 
 word, operands = sys.argv[1], sys.argv[2:]
 if word == "peak":
-    print(*peak(operands))
+    print(*peak(*operands))
 else:
     place, count, path = operands
     opened = {"maildir": maildir, "sqlite": sqlite, "beanstalkd": beanstalkd}[word](place)

@@ -72,7 +72,7 @@ struct Stage {
 impl Stage {
     fn new(root: tempfile::TempDir) -> Done<Self> {
         let spool = Spool::create(&root.path().join("spool"))?;
-        let config = configure(root.path(), EACH * ROUNDS)?;
+        let config = configure(root.path(), EACH * ROUNDS, &["x86_64".to_owned()])?;
         for name in ["maildir/tmp", "maildir/new", "maildir/cur", "nq"] {
             fs::create_dir_all(root.path().join(name))?;
         }

@@ -11,6 +11,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use stage::{Done, median, place};
+use syncpkg::base::output::SILENT;
 use syncpkg::config::{Format, Scm, TreeSection};
 use syncpkg::names::{Revision, Tree};
 use syncpkg::tree::{Desk, Repository, read_all};
@@ -130,7 +131,11 @@ impl Bench {
     }
 
     fn desk(&self) -> Desk {
-        Desk { scratch: self.place.path().join("scratch"), kept: Some(self.place.path().join("kept")) }
+        Desk {
+            scratch: self.place.path().join("scratch"),
+            kept: Some(self.place.path().join("kept")),
+            progress: SILENT,
+        }
     }
 
     /// Reads all of the tip; how long that took, and how many recipes there are.

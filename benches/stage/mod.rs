@@ -107,18 +107,18 @@ pub fn program(name: &str) -> PathBuf {
 }
 
 /// Makes a tree of recipes without version control, and a configuration for it and the spool in `root`.
-pub fn configure(root: &Path, recipes: usize) -> Done<PathBuf> {
+pub fn configure(root: &Path, recipes: usize, archs: &[String]) -> Done<PathBuf> {
     for n in 0..recipes {
         let directory = root.join(format!("tree/p{n}"));
         fs::create_dir_all(&directory)?;
-        let text = format!("pkgname=p{n}\npkgver=1\npkgrel=1\narch=(x86_64)\n");
+        let text = format!("pkgname=p{n}\npkgver=1\npkgrel=1\narch=({})\n", archs.join(" "));
         fs::write(directory.join("PKGBUILD"), text)?;
     }
     let file = root.join("syncpkg.toml");
     let root = root.display();
     let text = format!(
         "spool = \"{root}/spool\"\n[tree.current]\nscm = \"none\"\npath = \"{root}/tree\"\n\
-         recipes = \"*/PKGBUILD\"\nformat = \"pkgbuild\"\narchs = [\"x86_64\"]\n"
+         recipes = \"*/PKGBUILD\"\nformat = \"pkgbuild\"\narchs = {archs:?}\n"
     );
     fs::write(&file, text)?;
     Ok(file)

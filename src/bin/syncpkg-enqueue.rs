@@ -72,9 +72,9 @@ fn enqueue(args: Args, scene: &mut Scene) -> Result<Status> {
             handed.clone().map(|()| scene.say(&format!("handed in {item}")))
         }));
     }
-    let (directory, progress) = (directory.as_deref(), program::progress());
+    let directory = directory.as_deref();
     let by = scene.caller.name();
-    let asker = Asker { directory, progress: &progress, ..Asker::unwatched(&by, lock::PATIENCE) };
+    let asker = Asker { directory, progress: program::progress, ..Asker::unwatched(&by, lock::PATIENCE) };
     let answers = ask::ask(&scene.config, &spool, &items, &wish, asker, &scene.clock)?;
     scene.print_tickets(&spool, &answers, args.json.json)
 }

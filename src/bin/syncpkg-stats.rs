@@ -35,8 +35,12 @@ fn run(args: Args, scene: &mut Scene) -> Result<Status> {
         let lines = site::numbers(&scene.config, &spool, &scene.clock)?;
         lines.iter().try_for_each(|line| scene.out.line(line))?;
     } else {
-        let progress = program::progress();
-        site::write(&scene.config, &spool, &|done, total| progress("page", done, total), &scene.clock)?;
+        site::write(
+            &scene.config,
+            &spool,
+            &|done, total| program::progress("page", done, total),
+            &scene.clock,
+        )?;
     }
     Ok(Status::Done)
 }

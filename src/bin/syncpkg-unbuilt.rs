@@ -86,9 +86,8 @@ fn obsolete(filter: &Filter, desk: &Desk, json: bool, scene: &mut Scene) -> Resu
 
 fn enqueue(found: &Found, spool: &Spool, json: bool, scene: &mut Scene) -> Result<Status> {
     say_unreadable(found, scene);
-    let progress = program::progress();
     let by = scene.caller.name();
-    let asker = Asker { progress: &progress, ..Asker::unwatched(&by, lock::PATIENCE) };
+    let asker = Asker { progress: program::progress, ..Asker::unwatched(&by, lock::PATIENCE) };
     let mut answers = unbuilt::enqueue(&scene.config, spool, &found.rows, asker, &scene.clock)?;
     // What failed or was aborted stays so; the list without --enqueue says so.
     answers.retain(|answer| answer.ticket.as_ref().err().is_none_or(|error| error.kind != Kind::No));

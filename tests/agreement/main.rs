@@ -18,6 +18,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::{Value, json};
+use syncpkg::base::output::SILENT;
 use syncpkg::config::{Format, Scm, TreeSection};
 use syncpkg::tree::{Desk, Reading, Repository, read_all};
 
@@ -189,9 +190,13 @@ fn every_recipe_is_read_as_bash_reads_it() {
     let revision = Repository::new(&name, &section).resolve(&revision).unwrap();
     let paths = Repository::new(&name, &section).list(&revision).unwrap();
     let start = std::time::Instant::now();
-    let readings =
-        read_all(&section, &name, &revision, &Desk { scratch: place.path().join("scratch"), kept: None })
-            .unwrap();
+    let readings = read_all(
+        &section,
+        &name,
+        &revision,
+        &Desk { scratch: place.path().join("scratch"), kept: None, progress: SILENT },
+    )
+    .unwrap();
     let took = start.elapsed();
     let truths = truths(&tree, &prelude, &paths);
     let (mut parted, mut refused) = (0, 0);

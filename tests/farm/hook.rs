@@ -93,7 +93,7 @@ fn a_broken_farm_never_fails_a_push() {
         farm.commit("make", damage.replace(['/', '.'], "_").as_str().replace("spool_format", "# a").as_str());
         let ran = push(&farm, &["-q", "origin", "main"]);
         assert_eq!(ran.status, 0, "{ran:?}");
-        assert!(ran.err.contains("synchook: cannot "), "{ran:?}");
+        assert!(ran.err.contains("synchook: tree current: cannot "), "{ran:?}");
     }
 }
 
@@ -242,7 +242,7 @@ fn a_hook_that_finds_the_spool_unwritable_leaves_its_push_to_the_next() {
         fs::write(farm.at("spool").join(place), "").unwrap();
     }
     let ran = push(&farm, &["-q", "origin", "main"]);
-    assert!(ran.status == 0 && ran.err.contains("synchook: cannot "), "{ran:?}");
+    assert!(ran.status == 0 && ran.err.contains("synchook: tree current: cannot "), "{ran:?}");
     assert_eq!(seen(&farm), before, "what was not asked for does not count as seen");
     for place in ["tmp", "drop"] {
         fs::remove_file(farm.at("spool").join(place)).unwrap();

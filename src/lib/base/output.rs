@@ -4,6 +4,12 @@ use std::io::{self, Write};
 
 use super::{Error, Result};
 
+/// Hears how many of how many things of a kind are done.
+pub type Progress = fn(&'static str, usize, usize);
+
+/// Hears it and says nothing.
+pub const SILENT: Progress = |_, _, _| ();
+
 /// A program's standard output (or a test's buffer).
 pub struct Out<'a> {
     sink: Box<dyn Write + 'a>,

@@ -11,13 +11,13 @@ use serde::{Deserialize, Serialize};
 use super::drop_box::{self, Request};
 use super::needs::{needs, providers};
 use super::operand::{Operand, Wanted, operand};
-use crate::base::output::inert;
+use crate::base::output::{Progress, SILENT, inert};
 use crate::base::{Clock, Error, Result};
 use crate::config::{Config, TreeSection};
 use crate::names::{Arch, Id, Item, Name, Priority, Revision, Tree, Word};
 use crate::spool::Spool;
 use crate::spool::queue::{Answer, Ask, Batch};
-use crate::tree::{self, Problem, Recipe, Repository};
+use crate::tree::{self, Desk, Problem, Recipe, Repository};
 
 /// How somebody asks; the options of `syncpkg-enqueue`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -72,13 +72,13 @@ pub struct Asker<'a> {
     /// How long the queue's lock is waited for.
     pub patience: Duration,
     /// Told how many of how many things of a kind are done.
-    pub progress: &'a dyn Fn(&'static str, usize, usize),
+    pub progress: Progress,
 }
 
 impl<'a> Asker<'a> {
     /// Asks for `by`, who is not watching.
     pub fn unwatched(by: &'a str, patience: Duration) -> Self {
-        Self { by, directory: None, patience, progress: &|_, _, _| () }
+        Self { by, directory: None, patience, progress: SILENT }
     }
 }
 
@@ -248,9 +248,6 @@ struct Look<'a> {
     spool: &'a Spool,
 }
 
-/// How many recipes are read at once: so often a terminal hears how it goes.
-const AT_ONCE: usize = 500;
-
 /// A recipe that was asked for, and what of it.
 struct Found<'a> {
     operand: &'a Operand<'a>,
@@ -310,13 +307,9 @@ impl<'a> Look<'a> {
     }
 
     fn read(&self, revision: &Revision, paths: &[String]) -> Result<Vec<Shared>> {
-        let mut readings = Vec::with_capacity(paths.len());
-        for some in paths.chunks(AT_ONCE) {
-            let read = tree::read(self.section, self.tree, revision, some, &self.spool.tmp())?;
-            readings.extend(read.into_iter().map(|reading| reading.map(Rc::new)));
-            (self.asker.progress)("recipe", readings.len(), paths.len());
-        }
-        Ok(readings)
+        let desk = Desk { progress: self.asker.progress, ..Desk::of(self.spool) };
+        let readings = tree::read(self.section, self.tree, revision, paths, &desk)?;
+        Ok(readings.into_iter().map(|reading| reading.map(Rc::new)).collect())
     }
 
     fn by_path<'o>(
@@ -349,12 +342,12 @@ impl<'a> Look<'a> {
         revision: &Revision,
         answers: &mut Vec<Answered>,
     ) -> Result<Vec<Found<'o>>> {
-        let named: Vec<(&Operand, &Name)> =
+        let named: Vec<(&Operand, &str)> =
             operands.iter().filter_map(|operand| Some((operand, operand.wanted.name()?))).collect();
         if named.is_empty() {
             return Ok(Vec::new());
         }
-        let names: BTreeSet<&str> = named.iter().map(|(_, name)| name.as_str()).collect();
+        let names: BTreeSet<&str> = named.iter().map(|(_, name)| *name).collect();
         let near =
             listed.iter().filter(|path| names.contains(directory_of(path))).cloned().collect::<Vec<_>>();
         let mut readings = self.read(revision, &near)?;
@@ -365,7 +358,7 @@ impl<'a> Look<'a> {
         }
         let mut pairs = Vec::with_capacity(named.len());
         for (operand, name) in named {
-            match found.get(name.as_str()) {
+            match found.get(name) {
                 Some(reading) => pairs.push((operand, reading.clone())),
                 // A changed file at the top of a tree may look like a package's name.
                 None if self.wish.passes_over && self.is_file(operand.text, revision) => {}
@@ -392,6 +385,7 @@ impl<'a> Look<'a> {
             return Err(Error::no(format!("{} is not for this farm: {}", recipe.name, not_wanted(recipe))));
         }
         if let Wanted::Version(item) = wanted {
+            let item: Item = item.parse()?;
             archs.retain(|arch| *arch == item.arch);
             if archs.is_empty() || (&item.version, &item.release) != (&recipe.version, &recipe.release) {
                 return Err(Error::no(format!(

@@ -14,17 +14,17 @@ pub enum Wanted {
     Path(String),
     /// What the tree wants of this package.
     Name(Name),
-    /// Exactly this version.
-    Version(Item),
+    /// Exactly this version, an [`Item`] as it is written: a mass rebuild has a hundred thousand.
+    Version(Box<str>),
 }
 
 impl Wanted {
-    /// Returns the package, when it is named.
-    pub fn name(&self) -> Option<&Name> {
+    /// Returns the name of the package, when it is named.
+    pub fn name(&self) -> Option<&str> {
         match self {
             Wanted::Path(_) => None,
-            Wanted::Name(name) => Some(name),
-            Wanted::Version(item) => Some(&item.name),
+            Wanted::Name(name) => Some(name.as_str()),
+            Wanted::Version(item) => item.rsplitn(4, '-').nth(3),
         }
     }
 }
@@ -70,7 +70,7 @@ fn named_in(text: &str, tree: Tree) -> Result<(Tree, Wanted)> {
     let wrong = |error: Error| error.within(format!("cannot enqueue {}", inert(text)));
     // "gtk-2-1-x" may be either; a version is the likelier thing to be written with three dashes.
     match text.parse::<Item>() {
-        Ok(item) => Ok((tree, Wanted::Version(item))),
+        Ok(_) => Ok((tree, Wanted::Version(text.into()))),
         Err(_) => text.parse().map(|name| (tree, Wanted::Name(name))).map_err(wrong),
     }
 }
@@ -158,7 +158,7 @@ mod tests {
     fn an_operand_is_a_name_a_version_or_a_path() {
         let one = ["current"];
         assert_eq!(read("gcc", &one).unwrap().1, Wanted::Name("gcc".parse().unwrap()));
-        assert_eq!(read("gcc-1-1-any", &one).unwrap().1, Wanted::Version("gcc-1-1-any".parse().unwrap()));
+        assert_eq!(read("gcc-1-1-any", &one).unwrap().1, Wanted::Version("gcc-1-1-any".into()));
         assert_eq!(read("current/gcc", &one).unwrap().1, Wanted::Name("gcc".parse().unwrap()));
         for path in ["./gcc/PKGBUILD", "gcc/PKGBUILD", "/t/current/gcc/PKGBUILD"] {
             assert_eq!(read(path, &one).unwrap().1, Wanted::Path("gcc/PKGBUILD".to_owned()), "{path}");

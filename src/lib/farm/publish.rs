@@ -14,7 +14,7 @@ use crate::base::{Error, Result, child, lock};
 use crate::config::{Config, TreeSection};
 use crate::names::{Arch, Name, State, Tree};
 use crate::spool::{Entry, Product, Report, Spool, Ticket, list, product, report, waiting};
-use crate::tree::{self, Reading, Repository};
+use crate::tree::{self, Desk, Reading, Repository};
 
 /// A built ticket whose packages are held.
 struct Held {
@@ -64,7 +64,7 @@ fn of_tree(config: &Config, spool: &Spool, tree: &Tree, held: &[Held]) -> Result
     let mut paths: Vec<String> = held.iter().map(|held| held.ticket.path.clone()).collect();
     paths.sort_unstable();
     paths.dedup();
-    let readings = tree::read(section, tree, &tip, &paths, &spool.tmp())?;
+    let readings = tree::read(section, tree, &tip, &paths, &Desk::of(spool))?;
     let wanted: BTreeMap<&String, &Reading> = paths.iter().zip(&readings).collect();
     let mut lines = Vec::new();
     for one in held {

@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use crate::base::output::inert;
+use crate::base::output::{SILENT, inert};
 use crate::base::{Error, Result};
 use crate::config::{Config, Scm, TreeSection};
-use crate::names::{Name, Revision, Tree};
+use crate::names::{Item, Name, Revision, Tree};
 use crate::tree::{self, Desk, Reading, Recipe, Repository};
 
 use super::operand::{Wanted, operand};
@@ -40,12 +40,13 @@ pub fn one(config: &Config, selection: &Selection, text: &str) -> Result<Vec<Rea
             if paths.is_empty() {
                 return Err(nothing());
             }
-            tree::read(section, &name, &tip, &paths, &selection.desk.scratch)
+            tree::read(section, &name, &tip, &paths, &selection.desk)
         }
         Wanted::Name(package) => {
             found(section, &name, &tip, package, selection).and_then(|one| one.ok_or_else(nothing))
         }
         Wanted::Version(item) => {
+            let item: Item = item.parse()?;
             found(section, &name, &tip, &item.name, selection).and_then(|one| one.ok_or_else(nothing))
         }
     }
@@ -153,7 +154,8 @@ pub(super) fn in_checkout(
     scratch: &Path,
 ) -> Result<Option<Reading>> {
     let plain = TreeSection { scm: Scm::None, path: checkout.to_owned(), ..section.clone() };
-    Ok(tree::read(&plain, tree, revision, &[path.to_owned()], scratch)?.pop())
+    let desk = Desk { scratch: scratch.to_owned(), kept: None, progress: SILENT };
+    Ok(tree::read(&plain, tree, revision, &[path.to_owned()], &desk)?.pop())
 }
 
 #[cfg(test)]

@@ -276,7 +276,7 @@ pub fn input_lines() -> Result<Vec<String>> {
 
 /// Returns where recipes may be read by somebody who may not own `spool`.
 pub fn desk(spool: Option<&Spool>) -> Desk {
-    Desk { scratch: std::env::temp_dir(), kept: spool.map(|spool| spool.at("cache")) }
+    Desk { scratch: std::env::temp_dir(), kept: spool.map(|spool| spool.at("cache")), progress }
 }
 
 /// Returns a question that is answered yes from the moment somebody asks this process to end (TERM, INT).
@@ -292,14 +292,11 @@ pub fn stopped() -> Result<impl Fn() -> bool> {
     Ok(move || flag.load(Ordering::Relaxed))
 }
 
-/// Returns what shows, on a terminal and only there, how many of how many things of a kind are done.
-pub fn progress() -> impl Fn(&'static str, usize, usize) {
-    let terminal = std::io::stderr().is_terminal();
-    move |thing, done, total| {
-        if terminal && total > MANY && (done.is_multiple_of(64) || done == total) {
-            let end = if done == total { "\r\x1b[K" } else { "" };
-            let _ = write!(std::io::stderr(), "\r{thing} {done} of {total}{end}");
-        }
+/// Shows, on a terminal and only there, how many of how many things of a kind are done.
+pub fn progress(thing: &'static str, done: usize, total: usize) {
+    if total > MANY && (done.is_multiple_of(64) || done == total) && std::io::stderr().is_terminal() {
+        let end = if done == total { "\r\x1b[K" } else { "" };
+        let _ = write!(std::io::stderr(), "\r{thing} {done} of {total}{end}");
     }
 }
 

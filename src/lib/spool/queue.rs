@@ -4,6 +4,7 @@ mod succession;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::PathBuf;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,7 +17,9 @@ use crate::base::durable::{self, Shift};
 use crate::base::error::Kind;
 use crate::base::lock::Lock;
 use crate::base::{Clock, Error, Result};
-use crate::names::{Arch, Id, Item, Name, Outcome, Package, Priority, Revision, State, Tree, Word};
+use crate::names::{
+    Arch, Id, Item, Name, Outcome, Package, Priority, Release, Revision, State, Tree, Version, Word,
+};
 
 pub(super) use succession::{come_back, supersede};
 
@@ -52,21 +55,51 @@ pub struct Batch<'a> {
 struct Made {
     priority: Priority,
     id: Id,
-    tree: Tree,
-    item: Item,
-    revision: Revision,
-    depends: Arc<[Name]>,
-    batch: Option<Word>,
+    arch: Arch,
+    /// Shared with the tickets for other architectures.
+    what: Rc<What>,
     /// What it waits for.
     blocker: Option<Name>,
     /// A later ticket of the same batch asks for another version or revision of the same package.
     superseded: Option<Id>,
 }
 
+/// What is built, but for the architecture.
+#[derive(PartialEq)]
+struct What {
+    tree: Tree,
+    name: Name,
+    version: Version,
+    release: Release,
+    revision: Revision,
+    depends: Arc<[Name]>,
+    batch: Option<Word>,
+}
+
+impl What {
+    fn of(ask: &Ask) -> Self {
+        Self {
+            tree: ask.tree.clone(),
+            name: ask.item.name.clone(),
+            version: ask.item.version.clone(),
+            release: ask.item.release.clone(),
+            revision: ask.revision.clone(),
+            depends: Arc::clone(&ask.depends),
+            batch: ask.batch.clone(),
+        }
+    }
+}
+
 impl Made {
+    fn item(&self) -> Item {
+        let What { name, version, release, .. } = &*self.what;
+        let (name, version, release) = (name.clone(), version.clone(), release.clone());
+        Item { name, version, release, arch: self.arch.clone() }
+    }
+
     fn name(&self) -> TicketName {
-        let (tree, item, stand) = (self.tree.clone(), self.item.clone(), Stand::Waiting(None));
-        TicketName { priority: self.priority, id: self.id, tree, item, epoch: 0, stand }
+        let (tree, stand) = (self.what.tree.clone(), Stand::Waiting(None));
+        TicketName { priority: self.priority, id: self.id, tree, item: self.item(), epoch: 0, stand }
     }
 }
 
@@ -102,8 +135,8 @@ impl<'a> Batch<'a> {
         let package = ask.package();
         let before = self.by_package.get(&package).and_then(|at| self.made.get(*at));
         if let Some(made) = before
-            && made.item == ask.item
-            && (!ask.exact || made.revision == ask.revision)
+            && made.item() == ask.item
+            && (!ask.exact || made.what.revision == ask.revision)
         {
             return Ok(Answer::There(made.name()));
         }
@@ -203,17 +236,11 @@ impl<'a> Batch<'a> {
         {
             before.superseded = Some(id);
         }
-        self.made.push(Made {
-            priority,
-            id,
-            tree: ask.tree.clone(),
-            item: ask.item.clone(),
-            revision: ask.revision.clone(),
-            depends: Arc::clone(&ask.depends),
-            batch: ask.batch.clone(),
-            blocker: None,
-            superseded: None,
-        });
+        let what = What::of(ask);
+        let shared = self.made.last().map(|made| &made.what).filter(|last| ***last == what).map(Rc::clone);
+        let what = shared.unwrap_or_else(|| Rc::new(what));
+        let arch = ask.item.arch.clone();
+        self.made.push(Made { priority, id, arch, what, blocker: None, superseded: None });
         Ok(Answer::Made(name))
     }
 
@@ -243,7 +270,7 @@ impl<'a> Batch<'a> {
             }
             _ => self.name_all(made)?,
         }
-        let archs: BTreeSet<&Arch> = made.iter().map(|made| &made.item.arch).collect();
+        let archs: BTreeSet<&Arch> = made.iter().map(|made| &made.arch).collect();
         archs.into_iter().try_for_each(|arch| shelf::ring(self.spool, arch))
     }
 
@@ -262,18 +289,20 @@ impl<'a> Batch<'a> {
 
     /// What waits for something is parked; not what makes way at once, whose needs are not those of its successor.
     fn park(&mut self) -> Result<()> {
-        let needed: HashSet<&Name> = self.made.iter().flat_map(|made| made.depends.iter()).collect();
+        let needed: HashSet<&Name> = self.made.iter().flat_map(|made| made.what.depends.iter()).collect();
         let stays = |made: &Made| made.superseded.is_none();
         for made in self.made.iter().filter(|made| stays(made)) {
             // What others wait for already may close a circle with them, in place of what it supersedes.
-            let awaited = || self.queue.is_awaited(&made.tree, &made.item.name);
-            if needed.contains(&made.item.name) || !made.depends.is_empty() && awaited()? {
+            let What { tree, name, depends, .. } = &*made.what;
+            let awaited = || self.queue.is_awaited(tree, name);
+            if needed.contains(name) || !depends.is_empty() && awaited()? {
                 self.queue.plan(&made.name());
             }
         }
-        for made in self.made.iter_mut().filter(|made| stays(made) && !made.depends.is_empty()) {
+        for made in self.made.iter_mut().filter(|made| stays(made) && !made.what.depends.is_empty()) {
             let name = made.name();
-            let needy = Needy { name: &name, depends: &made.depends, batch: made.batch.as_ref() };
+            let What { depends, batch, .. } = &*made.what;
+            let needy = Needy { name: &name, depends, batch: batch.as_ref() };
             let Some(blocker) = self.queue.blocks(needy)? else { continue };
             if let Some(oldest) = self.queue.plan_to_park(&name, blocker.name())? {
                 self.queue.unpark(&oldest)?;

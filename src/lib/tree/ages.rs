@@ -55,53 +55,105 @@ pub(super) type Ages = HashMap<String, Change>;
 /// # Errors
 /// The command does not start, cannot be read, or fails before all are found.
 pub(super) fn pass(
-    mut command: Command,
+    command: Command,
     dirs: &[String],
     what: &str,
     read: impl FnMut(&str) -> Vec<Line>,
 ) -> Result<Ages> {
+    let (mut found, mut last) = (Ages::new(), None);
+    let mut left: HashSet<&str> = dirs.iter().map(String::as_str).collect();
+    let take = |line| {
+        match line {
+            Line::Change(change) => last = Some(change),
+            Line::Path(path) => {
+                for dir in above(&path).filter(|dir| left.remove(*dir)) {
+                    found.extend(last.clone().map(|change| (dir.to_owned(), change)));
+                }
+            }
+        }
+        !left.is_empty()
+    };
+    run(command, what, read, take)?;
+    Ok(found)
+}
+
+/// Runs `command` as [`pass`] and returns those of `dirs` whose .SRCINFO is in the last change of it or of the PKGBUILD.
+///
+/// # Errors
+/// As [`pass`].
+pub(super) fn in_step(
+    command: Command,
+    dirs: &[String],
+    what: &str,
+    read: impl FnMut(&str) -> Vec<Line>,
+) -> Result<HashSet<String>> {
+    let mut left: HashSet<&str> = dirs.iter().map(String::as_str).collect();
+    // What the change that is being read says about a directory is not decided before the next one begins.
+    let (mut found, mut touched) = (HashSet::new(), HashSet::new());
+    let take = |line| {
+        match line {
+            Line::Change(_) => {
+                touched.drain().for_each(|dir: String| {
+                    left.remove(dir.as_str());
+                });
+            }
+            Line::Path(path) => {
+                let (dir, file) = path.rsplit_once('/').unwrap_or(("", &path));
+                if matches!(file, ".SRCINFO" | "PKGBUILD") && left.contains(dir) {
+                    touched.insert(dir.to_owned());
+                    if file == ".SRCINFO" {
+                        found.insert(dir.to_owned());
+                    }
+                }
+            }
+        }
+        !left.is_empty()
+    };
+    run(command, what, read, take)?;
+    Ok(found)
+}
+
+/// Runs `command` and gives each line of its output to `take`, as long as that wants more.
+fn run(
+    mut command: Command,
+    what: &str,
+    read: impl FnMut(&str) -> Vec<Line>,
+    take: impl FnMut(Line) -> bool,
+) -> Result<()> {
     let failed = |source: io::Error| Error::io("run", "timeout", source).within(format!("cannot {what}"));
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().map_err(failed)?;
-    let mut left: HashSet<&str> = dirs.iter().map(String::as_str).collect();
-    let found = match child.stdout.take() {
-        Some(pipe) => search(BufReader::new(pipe), &mut left, read).map_err(failed),
-        None => Ok(Ages::new()),
-    };
-    if found.is_err() || left.is_empty() {
+    let pipe = child.stdout.take().map(BufReader::new);
+    let ended = pipe.map_or(Ok(true), |pipe| search(pipe, read, take)).map_err(failed);
+    if !matches!(ended, Ok(true)) {
         // A program with more to say is not wanted any more.
         let _ = child.kill();
     }
     let status = child.wait().map_err(failed)?;
-    match left.is_empty() || status.success() {
-        true => found,
+    match !ended? || status.success() {
+        true => Ok(()),
         // What was read of a history that broke off must not be taken, or kept, for the whole.
         false => Err(Error::again(format!("cannot {what}: it broke off"))),
     }
 }
 
+/// Tells whether the history came to its end before `take` had enough.
 fn search(
     mut history: impl BufRead,
-    left: &mut HashSet<&str>,
     mut read: impl FnMut(&str) -> Vec<Line>,
-) -> io::Result<Ages> {
-    let (mut found, mut last, mut bytes) = (Ages::new(), None, Vec::new());
-    while !left.is_empty() {
+    mut take: impl FnMut(Line) -> bool,
+) -> io::Result<bool> {
+    let mut bytes = Vec::new();
+    loop {
         bytes.clear();
         if history.by_ref().take(LONGEST).read_until(b'\n', &mut bytes)? == 0 {
-            break;
+            return Ok(true);
         }
         for line in read(String::from_utf8_lossy(&bytes).trim_end_matches('\n')) {
-            match line {
-                Line::Change(change) => last = Some(change),
-                Line::Path(path) => {
-                    for dir in above(&path).filter(|dir| left.remove(*dir)) {
-                        found.extend(last.clone().map(|change| (dir.to_owned(), change)));
-                    }
-                }
+            if !take(line) {
+                return Ok(false);
             }
         }
     }
-    Ok(found)
 }
 
 /// Returns the path itself and every directory above it, the root (empty) last.
@@ -165,13 +217,21 @@ mod tests {
         }
     }
 
+    /// What prints `text` and fails if `status` is not 0.
+    fn said(text: &str, status: u8) -> Command {
+        let mut command = Command::new("sh");
+        command.args(["-c", &format!("printf '{text}'; exit {status}")]);
+        command
+    }
+
     #[test]
     fn the_latest_change_of_each_directory_counts_and_no_more_is_read_than_needed() {
-        let mut history = "@20\na/f\nb/deep/f\n@10\na/f\nc/f\nnot read\n".as_bytes();
-        let mut left = HashSet::from(["a", "b", "c", ""]);
-        let found = search(&mut history, &mut left, parse).unwrap();
-        let seconds: Vec<i64> = ["a", "b", "c", ""].iter().map(|dir| found[*dir].at.as_second()).collect();
-        assert_eq!((seconds, history), (vec![20, 20, 10, 20], "not read\n".as_bytes()));
+        let dirs = ["a", "b", "c", ""].map(str::to_owned);
+        // What is not read cannot break off.
+        let found =
+            pass(said("@20\\na/f\\nb/deep/f\\n@10\\na/f\\nc/f\\nx\\n", 1), &dirs, "look", parse).unwrap();
+        let seconds: Vec<i64> = dirs.iter().map(|dir| found[dir].at.as_second()).collect();
+        assert_eq!(seconds, [20, 20, 10, 20]);
     }
 
     #[test]
@@ -193,9 +253,16 @@ mod tests {
 
     #[test]
     fn a_history_that_breaks_off_is_not_taken_for_the_whole() {
-        let mut command = Command::new("sh");
-        command.args(["-c", "printf '@20\\na/f\\n'; exit 1"]);
         let dirs = ["a", "b"].map(str::to_owned);
-        assert!(pass(command, &dirs, "look", parse).is_err());
+        assert!(pass(said("@20\\na/f\\n", 1), &dirs, "look", parse).is_err());
+        assert!(in_step(said("@20\\na/PKGBUILD\\n", 1), &dirs, "look", parse).is_err());
+    }
+
+    #[test]
+    fn the_last_change_of_either_file_tells_whether_they_are_in_step() {
+        let dirs = ["", "a", "b", "c", "d"].map(str::to_owned);
+        let history = "@30\\n.SRCINFO\\na/x/.SRCINFO\\na/PKGBUILD\\nb/PKGBUILD\\nb/.SRCINFO\\n@20\\na/.SRCINFO\\nPKGBUILD\\nc/.SRCINFO\\n";
+        let found = in_step(said(history, 0), &dirs, "look", parse).unwrap();
+        assert_eq!(found, ["", "b", "c"].map(str::to_owned).into());
     }
 }

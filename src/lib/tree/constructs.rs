@@ -3,6 +3,7 @@
 use super::export;
 use super::readers::readings;
 use super::sandbox::Limits;
+use crate::base::output::SILENT;
 use crate::config::{Format, TreeSection};
 
 const PRELUDE: &str = "[ -e /etc/repoman.conf ] || exit 1
@@ -75,7 +76,7 @@ fn each_construct_of_real_trees_is_read() {
     }
     let section =
         TreeSection { format: Format::Frugalbuild, prelude: Some(prelude), ..TreeSection::default() };
-    let read = readings(&section, place.path(), &paths, Limits::default(), |_| Ok(())).unwrap();
+    let read = readings(&section, place.path(), &paths, Limits::default(), SILENT, |_| Ok(())).unwrap();
     let list = |words: Vec<String>| if words.is_empty() { "-".to_owned() } else { words.join(",") };
     for (read, (text, wanted)) in read.into_iter().zip(CONSTRUCTS) {
         let said = match read.reading {

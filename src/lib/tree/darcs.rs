@@ -1,5 +1,6 @@
 //! darcs, asked without its hooks, caches and patch indexes.
 
+use std::collections::HashSet;
 use std::path::Path;
 use std::process::Command;
 
@@ -7,7 +8,7 @@ use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 
-use super::ages::{Ages, Change, Line, pass};
+use super::ages::{self, Ages, Change, Line, pass};
 use super::command::{limited, limited_output, output};
 use super::export::{self, FILE_LIMIT, Selection};
 use super::inventory::Inventory;
@@ -70,11 +71,7 @@ pub(super) fn resolve(repository: &Path, hash: &str) -> Result<Revision> {
 
 /// Returns all paths as of the patch `revision`, or those of `among` that are there.
 pub(super) fn list(repository: &Path, revision: &Revision, among: Option<&[String]>) -> Result<Vec<String>> {
-    let here = |pristine: &Pristine| match among {
-        Some(paths) => below(pristine, paths),
-        None => pristine.below(""),
-    };
-    if let Some(files) = kept(repository, revision, here) {
+    if let Some(files) = kept(repository, revision, |pristine| some_of(pristine, among)) {
         return Ok(files.into_iter().map(|(path, _)| path).collect());
     }
     match at_tip(repository, revision, || show_files(repository, None))? {
@@ -83,9 +80,15 @@ pub(super) fn list(repository: &Path, revision: &Revision, among: Option<&[Strin
     }
 }
 
-fn below(pristine: &Pristine, dirs: &[String]) -> Result<Vec<(String, String)>> {
+/// Returns the files in `dirs`, or all, each once.
+fn some_of(pristine: &Pristine, dirs: Option<&[String]>) -> Result<Vec<(String, String)>> {
+    let Some(dirs) = dirs else { return pristine.below("") };
     let found: Result<Vec<_>> = dirs.iter().map(|dir| pristine.below(dir)).collect();
-    Ok(found?.into_iter().flatten().collect())
+    let mut found = found?.concat();
+    // Of two directories one may be in the other.
+    found.sort();
+    found.dedup();
+    Ok(found)
 }
 
 /// Returns what `read` finds in what darcs keeps, if `revision` is the last patch and darcs keeps it as we know it.
@@ -112,9 +115,14 @@ pub(super) fn state(repository: &Path, revision: &Revision) -> Option<String> {
     Some(format!("{} {}", inventory.tip, inventory.root))
 }
 
-/// Returns all paths with the hashes of their contents, if `revision` is the last patch.
-pub(super) fn contents(repository: &Path, revision: &Revision) -> Option<Vec<(String, String)>> {
-    kept(repository, revision, |pristine| pristine.below(""))
+/// Returns the paths in the directories `dirs`, or all, with the hashes of their contents, if `revision` is the last
+/// patch.
+pub(super) fn contents(
+    repository: &Path,
+    revision: &Revision,
+    dirs: Option<&[String]>,
+) -> Option<Vec<(String, String)>> {
+    kept(repository, revision, |pristine| some_of(pristine, dirs))
 }
 
 fn show_files(repository: &Path, revision: Option<&Revision>) -> Result<Vec<String>> {
@@ -151,14 +159,8 @@ pub(super) fn export(
 }
 
 fn unpack(pristine: &Pristine, selection: &Selection<'_>, into: &Path) -> Result<()> {
-    let mut files = match selection.listed() {
-        Some(dirs) => below(pristine, &dirs)?,
-        None => pristine.below("")?,
-    };
+    let mut files = some_of(pristine, selection.listed().as_deref())?;
     files.retain(|(path, _)| selection.takes(path));
-    // Of two directories one may be in the other.
-    files.sort();
-    files.dedup();
     export::make_root(into)?;
     for (path, hash) in &files {
         if let Some(bytes) = pristine.content(hash)? {
@@ -194,6 +196,15 @@ pub(super) fn ages(repository: &Path, since: Option<&Revision>, dirs: &[String])
     let what = format!("find the last patches of {}", repository.display());
     let mut history = History { until: since.cloned(), ..History::default() };
     pass(summaries(repository, since), dirs, &what, |text| history.read(text))
+}
+
+/// Returns those of `dirs` whose .SRCINFO is in the last patch up to `revision` that changed it or the PKGBUILD.
+pub(super) fn in_step(repository: &Path, revision: &Revision, dirs: &[String]) -> Result<HashSet<String>> {
+    let what = format!("find the last patches of {}", repository.display());
+    let mut history = History::default();
+    let mut command = summaries(repository, None);
+    command.args(["--to-hash", revision.as_str()]);
+    ages::in_step(command, dirs, &what, |text| history.read(text))
 }
 
 /// Tells whether the patch `old` is (still) there.

@@ -13,7 +13,7 @@ use crate::config::{Format, TreeSection};
 pub(super) const FILE_LIMIT: u64 = 1 << 20;
 
 /// The directory of the schemes that recipes include.
-pub(super) const SCHEMES: &str = "source/include";
+pub const SCHEMES: &str = "source/include";
 
 /// What of a tree is wanted.
 pub(super) struct Selection<'a> {
@@ -64,7 +64,7 @@ pub(super) fn make_root(into: &Path) -> Result<()> {
     open_up(into)
 }
 
-fn open_up(dir: &Path) -> Result<()> {
+pub(super) fn open_up(dir: &Path) -> Result<()> {
     // Not by the mode at creation: the umask would take away from it.
     fs::set_permissions(dir, fs::Permissions::from_mode(0o755))
         .map_err(|source| Error::io("open up", dir, source))

@@ -1,12 +1,13 @@
 //! git, asked with plumbing commands that run nothing a repository's configuration names.
 
+use std::collections::HashSet;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
 use jiff::Timestamp;
 
-use super::ages::{Ages, Change, Line, pass};
+use super::ages::{self, Ages, Change, Line, pass};
 use super::command::{limited, output};
 use super::export::{self, FILE_LIMIT, Selection};
 use crate::base::{Error, Result};
@@ -48,11 +49,16 @@ pub(super) fn list(repository: &Path, revision: &Revision, among: Option<&[Strin
     Ok(entries(repository, revision, among)?.into_iter().map(|entry| entry.path).collect())
 }
 
-/// Returns all paths of regular files of `revision` with the names of their objects.
-pub(super) fn contents(repository: &Path, revision: &Revision) -> Result<Vec<(String, String)>> {
+/// Returns the paths of regular files of `revision`, all or those below `dirs`, with the names of their objects.
+pub(super) fn contents(
+    repository: &Path,
+    revision: &Revision,
+    dirs: Option<&[String]>,
+) -> Result<Vec<(String, String)>> {
     let mut command = git(repository);
     // Without the sizes, which git would have to look up one by one.
-    command.args(["ls-tree", "-r", "-z", "--full-tree", revision.as_str()]);
+    command.args(["ls-tree", "-r", "-z", "--full-tree", revision.as_str(), "--"]);
+    command.args(dirs.unwrap_or_default());
     let bytes = output(command, &format!("list the files of {revision} in {}", repository.display()))?;
     let file = |line: &[u8]| {
         let (head, path) = std::str::from_utf8(line).ok()?.split_once('\t')?;
@@ -189,6 +195,12 @@ pub(super) fn ages(
 ) -> Result<Ages> {
     let what = format!("find the last commits of {}", repository.display());
     pass(history(repository, since, revision), dirs, &what, |text| line(text).into_iter().collect())
+}
+
+/// Returns those of `dirs` whose .SRCINFO is in the last commit up to `revision` that changed it or the PKGBUILD.
+pub(super) fn in_step(repository: &Path, revision: &Revision, dirs: &[String]) -> Result<HashSet<String>> {
+    let what = format!("find the last commits of {}", repository.display());
+    ages::in_step(history(repository, None, revision), dirs, &what, |text| line(text).into_iter().collect())
 }
 
 /// Tells whether `old` is among the commits that led to `new`.

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use super::readers;
 use super::recipe::Reading;
 use super::sandbox::Limits;
+use crate::base::output::SILENT;
 use crate::config::{Format, TreeSection};
 
 const GOOD: &str =
@@ -128,7 +129,8 @@ fn limits() -> Limits {
 }
 
 fn readings(root: &Path, paths: &[String]) -> Vec<Reading> {
-    let read = readers::readings(&TreeSection::default(), place(root), paths, limits(), filled).unwrap();
+    let read =
+        readers::readings(&TreeSection::default(), place(root), paths, limits(), SILENT, filled).unwrap();
     read.into_iter().map(|read| read.reading).collect()
 }
 
@@ -285,9 +287,15 @@ fn frugalware_schemes_and_the_prelude_are_sourced() {
     super::export::write(&root, "source/x/a/FrugalBuild", text).unwrap();
     let section =
         TreeSection { format: Format::Frugalbuild, prelude: Some(prelude), ..TreeSection::default() };
-    let read =
-        readers::readings(&section, place.path(), &["source/x/a/FrugalBuild".to_owned()], limits(), filled)
-            .unwrap();
+    let read = readers::readings(
+        &section,
+        place.path(),
+        &["source/x/a/FrugalBuild".to_owned()],
+        limits(),
+        SILENT,
+        filled,
+    )
+    .unwrap();
     let recipe = read[0].reading.clone().unwrap();
     assert_eq!((recipe.release.as_str(), recipe.subpkgs.len(), recipe.archs.len()), ("7", 2, 1));
     assert_eq!(recipe.maintainer.as_deref(), Some("B <b@c>"));
@@ -300,7 +308,7 @@ fn a_prelude_that_breaks_is_an_error_and_no_problem_of_recipes() {
     std::fs::write(&prelude, "exit 1\n").unwrap();
     let section = TreeSection { prelude: Some(prelude), ..TreeSection::default() };
     let paths = write(&root, &[("a", GOOD)]);
-    let error = readers::readings(&section, place.path(), &paths, limits(), filled).unwrap_err();
+    let error = readers::readings(&section, place.path(), &paths, limits(), SILENT, filled).unwrap_err();
     assert!(error.to_string().starts_with("cannot read recipes: the sandbox does not start"), "{error}");
 }
 
@@ -313,7 +321,8 @@ fn a_tree_full_of_loops_ends_in_time() {
         recipes.iter().map(|name| (name.as_str(), "while :; do :; done")).collect();
     let start = Instant::now();
     let paths = write(&root, &recipes);
-    let read = readers::readings(&TreeSection::default(), place(&root), &paths, limits, filled).unwrap();
+    let read =
+        readers::readings(&TreeSection::default(), place(&root), &paths, limits, SILENT, filled).unwrap();
     assert!(read.len() == 20 && read.iter().all(|read| read.reading.is_err()));
     assert!(start.elapsed() < Duration::from_secs(12));
 }

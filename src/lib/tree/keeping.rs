@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::repositories::Farm;
-use super::{Reading, read_all};
+use super::{Reading, read, read_all};
 use crate::config::{Format, Scm};
 
 const CHANCE: &str = "pkgver=$SRANDOM\npkgrel=1\narchs=(x86_64)\n";
@@ -70,6 +70,7 @@ fn only_what_includes_a_changed_scheme_or_was_changed_itself_is_read_again() {
             ("source/x/b/FrugalBuild", &recipe("b", "url=own"), "b"),
             ("source/include/three.sh", "url=unused\n", ""),
             ("source/x/d/FrugalBuild", &recipe("d", ""), "d"),
+            ("source/x/d/sub/FrugalBuild", "no recipe, but beside one", "d"),
             ("source/include/beside.install", "1", "a b c d"),
         ] {
             put(&farm, path, text);
@@ -78,6 +79,43 @@ fn only_what_includes_a_changed_scheme_or_was_changed_itself_is_read_again() {
             assert_eq!(again(&last, &now), read, "{scm:?} {path}");
             last = now;
         }
+    }
+}
+
+#[test]
+fn a_recipe_that_is_gone_or_moved_is_not_kept() {
+    for scm in [Scm::Git, Scm::Darcs, Scm::None] {
+        let recipe = |name: &str| format!("pkgname={name}\n{CHANCE}");
+        let farm =
+            farm(scm, &[("source/x/a/FrugalBuild", &recipe("a")), ("source/x/b/FrugalBuild", &recipe("b"))]);
+        farm.record();
+        let first = versions(&farm);
+        let dir = farm.section.path.join("source");
+        std::fs::rename(dir.join("x/a"), dir.join("x/c")).unwrap();
+        put(&farm, "source/x/c/FrugalBuild", &recipe("c"));
+        farm.record();
+        let second = versions(&farm);
+        assert_eq!(second.keys().collect::<Vec<_>>(), ["b", "c"], "{scm:?}");
+        assert_eq!(again(&first, &second), "c", "{scm:?}");
+    }
+}
+
+#[test]
+fn a_srcinfo_that_changed_has_its_recipe_read_again() {
+    let place = Farm::new(Scm::Git);
+    put(&place, "a/PKGBUILD", &format!("pkgname=a\narch=(any)\n{CHANCE}"));
+    let write = |version: &str| {
+        put(
+            &place,
+            "a/.SRCINFO",
+            &format!("pkgbase = a\npkgver = {version}\npkgrel = 1\narch = any\npkgname = a\n"),
+        );
+        place.record()
+    };
+    for version in ["1", "2"] {
+        let tip = write(version);
+        let read = read_all(&place.section, &place.tree, &tip, &place.desk()).unwrap();
+        assert_eq!(read[0].as_ref().unwrap().version.as_str(), version);
     }
 }
 
@@ -114,6 +152,26 @@ fn what_is_kept_may_be_damaged_or_gone() {
 }
 
 #[test]
+fn nothing_is_lost_when_what_is_kept_is_damaged_and_something_has_changed() {
+    let recipe = |name: &str| format!("pkgname={name}\n{CHANCE}");
+    let farm =
+        farm(Scm::Git, &[("source/x/a/FrugalBuild", &recipe("a")), ("source/x/b/FrugalBuild", &recipe("b"))]);
+    farm.record();
+    versions(&farm);
+    let file = farm.place.path().join("kept/recipes-t");
+    let whole = std::fs::read(&file).unwrap();
+    let head = whole.iter().position(|&byte| byte == b'\n').unwrap();
+    for (round, damaged) in
+        [&whole[..head + 1], &whole[..head], &whole[..whole.len() - 1]].into_iter().enumerate()
+    {
+        put(&farm, "source/x/a/FrugalBuild", &format!("{}# {round}\n", recipe("a")));
+        farm.record();
+        std::fs::write(&file, damaged).unwrap();
+        assert_eq!(versions(&farm).keys().collect::<Vec<_>>(), ["a", "b"]);
+    }
+}
+
+#[test]
 fn what_took_too_long_is_read_each_time_and_the_rest_kept() {
     let recipe = |name: &str, text: &str| format!("pkgname={name}\n{CHANCE}{text}\n");
     let farm = farm(
@@ -125,6 +183,31 @@ fn what_took_too_long_is_read_each_time_and_the_rest_kept() {
     let first = read();
     assert!(first[0].is_ok() && first[1].is_err());
     assert_eq!(read(), first);
+    put(&farm, "source/x/a/FrugalBuild", &recipe("a", "# changed"));
+    let tip = farm.record();
+    let after = read_all(&farm.section, &farm.tree, &tip, &farm.desk()).unwrap();
+    assert_eq!(after.iter().map(Result::is_ok).collect::<Vec<_>>(), [true, false], "nor is it lost");
     let kept = std::fs::read_to_string(farm.place.path().join("kept/recipes-t")).unwrap();
     assert!(kept.contains(r#""unsure":["source/x/b/FrugalBuild"]"#), "{kept}");
+}
+
+#[test]
+fn of_many_that_are_asked_for_at_once_only_those_not_known_yet_are_read() {
+    let files: Vec<(String, String)> =
+        (0..70).map(|n| (format!("source/x/p{n}/FrugalBuild"), format!("pkgname=p{n}\n{CHANCE}"))).collect();
+    let files: Vec<(&str, &str)> = files.iter().map(|(path, text)| (path.as_str(), text.as_str())).collect();
+    let farm = farm(Scm::Git, &files);
+    let tip = farm.record();
+    let many: Vec<String> = files.iter().map(|(path, _)| (*path).to_owned()).collect();
+    let read = |paths: &[String]| read(&farm.section, &farm.tree, &tip, paths, &farm.desk()).unwrap();
+    let first = read(&many);
+    assert_eq!(read(&many), first, "known");
+    assert_ne!(read(&many[..5]), first[..5], "few are read each time");
+    let foreign = [many.as_slice(), &["source/x/gone/FrugalBuild".to_owned(), "README".to_owned()]].concat();
+    let errors: Vec<String> =
+        read(&foreign)[70..].iter().map(|read| read.clone().unwrap_err().error).collect();
+    assert_eq!(
+        errors,
+        ["it is not in the tree t", "it is not where recipes of the tree t are (source/*/*/FrugalBuild)"]
+    );
 }

@@ -5,7 +5,7 @@
 //! that is damaged is none; who writes it replaces it as a whole. Not kept is what may be otherwise another time:
 //! a recipe that took too long. Not seen is what else a recipe may ask: the date, the programs of the system.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -41,25 +41,77 @@ struct Entry {
     reading: Reading,
 }
 
-impl Kept {
-    /// Loads what is kept in `file` of what was read the way `section` says now; nothing if there is nothing.
-    pub(super) fn load(file: &Path, section: &TreeSection) -> Self {
-        let common = common(section);
-        let kept = durable::read(file, LIMIT).ok().and_then(|bytes| parse(&bytes));
-        kept.filter(|kept| kept.common == common).unwrap_or_else(|| Self { common, ..Self::default() })
+/// What a file holds, before all of it is looked at: that takes as long as git takes for what changed since.
+pub(super) struct File(Vec<u8>);
+
+impl File {
+    /// Opens what is kept in `file`, or nothing.
+    pub(super) fn open(file: &Path) -> Self {
+        Self(durable::read(file, LIMIT).unwrap_or_default())
     }
 
+    fn split(&self) -> Option<(&[u8], &[u8])> {
+        let end = self.0.iter().position(|&byte| byte == b'\n')?;
+        Some((self.0.get(..end)?, self.0.get(end + 1..)?))
+    }
+
+    /// Returns the state it is said to be of; nothing may rest on it but a question.
+    pub(super) fn state(&self) -> &str {
+        let head = self.split().and_then(|(head, _)| std::str::from_utf8(head).ok());
+        head.and_then(|head| head.split_once(' ')).map_or("", |(_, state)| state)
+    }
+
+    /// Takes out what was read the way `section` says now; nothing if there is nothing.
+    pub(super) fn kept(&self, section: &TreeSection) -> Kept {
+        let common = common(section);
+        let kept = self.split().and_then(|(head, text)| parse(head, text));
+        kept.filter(|kept| kept.common == common).unwrap_or_else(|| Kept { common, ..Kept::default() })
+    }
+}
+
+impl Kept {
     /// Stores it; that it cannot be stored is nobody's trouble: who may only look reads again.
     pub(super) fn store(&self, file: &Path) {
         let Ok(text) = serde_json::to_vec(self) else { return };
-        let _ = durable::replace(file, &[sum(&text).as_bytes(), b"\n", &text].concat());
+        let head = format!("{} {}\n", sum(&text), self.state);
+        let _ = durable::replace(file, &[head.as_bytes(), &text].concat());
     }
 
-    /// Starts afresh for the state `state`: with the entries whose sources are the same, and the paths of the rest.
-    pub(super) fn renewed(mut self, state: String, sources: &Sources<'_>) -> (Self, Vec<String>) {
+    /// Returns the recipes that may say something else now that the files `changed` are others, or are no more; none
+    /// when all may.
+    pub(super) fn touched(&self, section: &TreeSection, changed: &[String]) -> Option<BTreeSet<String>> {
+        let beside: Vec<&str> = changed.iter().filter_map(|path| below_schemes(path)).collect();
+        let schemes: Option<HashSet<&str>> =
+            beside.into_iter().map(|name| name.strip_suffix(".sh")).collect();
+        let (schemes, dirs) = (schemes?, changed.iter().flat_map(|path| above(path)).collect::<HashSet<_>>());
+        let touched = |(path, entry): &(&String, &Entry)| {
+            dirs.contains(recipe_directory(path))
+                || entry.schemes.iter().any(|name| schemes.contains(name.as_str()))
+        };
+        let old = self.recipes.iter().filter(touched).map(|(path, _)| path);
+        let new = changed.iter().filter(|path| is_recipe(path, section));
+        let all: BTreeSet<String> = old.chain(new).chain(&self.unsure).cloned().collect();
+        all.iter().all(|path| !recipe_directory(path).is_empty()).then_some(all)
+    }
+
+    /// Starts afresh for the state `state`: with the entries that were not touched or whose sources are the same,
+    /// and the paths of the rest. Without `touched`, all may be.
+    pub(super) fn renewed(
+        mut self,
+        state: String,
+        touched: Option<&BTreeSet<String>>,
+        sources: &Sources<'_>,
+    ) -> (Self, Vec<String>) {
         let mut new = Self { common: self.common, state, ..Self::default() };
+        if let Some(touched) = touched {
+            (self.recipes, new.recipes) =
+                self.recipes.into_iter().partition(|(path, _)| touched.contains(path));
+        }
         let mut missing = Vec::new();
         for path in &sources.recipes {
+            if new.recipes.contains_key(*path) {
+                continue;
+            }
             match self.recipes.remove(*path) {
                 Some(entry) if entry.key == sources.key(path, &entry.schemes) => {
                     new.recipes.insert((*path).to_owned(), entry);
@@ -82,19 +134,17 @@ impl Kept {
         }
     }
 
-    /// Returns all that is kept, and `more`, in the order of their paths.
-    pub(super) fn with(self, more: Vec<(String, Reading)>) -> Vec<Reading> {
-        let mut all: BTreeMap<String, Reading> =
-            self.recipes.into_iter().map(|(path, entry)| (path, entry.reading)).collect();
-        all.extend(more);
-        all.into_values().collect()
+    /// Returns all that is kept, and `more`, by their paths.
+    pub(super) fn with(self, mut more: BTreeMap<String, Reading>) -> BTreeMap<String, Reading> {
+        more.extend(self.recipes.into_iter().map(|(path, entry)| (path, entry.reading)));
+        more
     }
 }
 
-fn parse(bytes: &[u8]) -> Option<Kept> {
-    let end = bytes.iter().position(|&byte| byte == b'\n')?;
-    let (head, text) = (bytes.get(..end)?, bytes.get(end + 1..)?);
-    (head == sum(text).as_bytes()).then(|| serde_json::from_slice(text).ok())?
+fn parse(head: &[u8], text: &[u8]) -> Option<Kept> {
+    let whole = head.strip_prefix(sum(text).as_bytes())?.strip_prefix(b" ")?;
+    let kept: Kept = serde_json::from_slice(text).ok()?;
+    (whole == kept.state.as_bytes()).then_some(kept)
 }
 
 fn sum(bytes: &[u8]) -> String {
@@ -141,7 +191,7 @@ impl<'a> Sources<'a> {
                     files.push(file);
                 }
             }
-            if let Some(name) = file.0.strip_prefix(SCHEMES).and_then(|name| name.strip_prefix('/')) {
+            if let Some(name) = below_schemes(&file.0) {
                 match name.strip_suffix(".sh") {
                     Some(scheme) => drop(schemes.insert(scheme, file.1.as_str())),
                     None => beside.push_str(&format!("{name}\0{}\0", file.1)),
@@ -164,6 +214,11 @@ impl<'a> Sources<'a> {
         }
         format!("{:x}", hash.finalize())
     }
+}
+
+/// Returns what is left of `path` below the directory of the schemes.
+fn below_schemes(path: &str) -> Option<&str> {
+    path.strip_prefix(SCHEMES)?.strip_prefix('/')
 }
 
 /// Returns every directory above `path`, the root last.

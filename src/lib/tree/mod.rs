@@ -2,8 +2,8 @@
 //!
 //! Owns: reading recipes ([`read`], [`read_all`], [`find`]), asking a tree's repository ([`Repository`]), finding
 //! published packages ([`published`]) and missing ones ([`unbuilt`]). Refuses: running a recipe anywhere but in a
-//! sandbox without network, changing a repository. Invariant: one recipe, however evil, costs one [`Problem`], a
-//! bounded time, and nothing outside its sandbox.
+//! sandbox without network (a .SRCINFO is not run at all), changing a repository. Invariant: one recipe, however
+//! evil, costs one [`Problem`], a bounded time, and nothing outside its sandbox.
 
 mod ages;
 mod command;
@@ -22,6 +22,7 @@ mod recipe;
 mod revision;
 mod sandbox;
 mod session;
+mod srcinfo;
 pub mod unbuilt;
 
 #[cfg(test)]
@@ -34,6 +35,7 @@ mod keeping;
 mod repositories;
 
 pub use ages::Change;
+pub use export::SCHEMES;
 pub use packages::{packages_in, published, published_paths};
 pub use paths::{recipe_directory, recipes_of};
 pub use read::{Desk, find, read, read_all};

@@ -1,5 +1,6 @@
 //! A tree without version control: a directory, whose revision is the hash of its recipes.
 
+use std::collections::HashSet;
 use std::path::Path;
 
 use jiff::Timestamp;
@@ -9,6 +10,7 @@ use walkdir::WalkDir;
 use super::ages::{Ages, Change};
 use super::export::{self, FILE_LIMIT, Selection};
 use super::paths::clean;
+use super::srcinfo;
 use crate::base::durable;
 use crate::base::{Error, Result};
 use crate::config::TreeSection;
@@ -20,7 +22,8 @@ pub(super) fn list(root: &Path) -> Result<Vec<String>> {
         return Err(Error::wrong(format!("cannot read the tree {}: no such directory", root.display())));
     }
     let shown = |entry: &walkdir::DirEntry| {
-        entry.depth() == 0 || !entry.file_name().to_string_lossy().starts_with('.')
+        let name = entry.file_name();
+        entry.depth() == 0 || !name.to_string_lossy().starts_with('.') || srcinfo::is_one(name)
     };
     let walk = WalkDir::new(root).follow_links(false).sort_by_file_name().into_iter().filter_entry(shown);
     let files = walk.filter_map(std::result::Result::ok).filter(|entry| entry.file_type().is_file());
@@ -62,6 +65,16 @@ pub(super) fn export(section: &TreeSection, selection: &Selection<'_>, into: &Pa
         }
     }
     Ok(())
+}
+
+/// Returns those of `dirs` whose .SRCINFO was not written before its PKGBUILD.
+pub(super) fn in_step(root: &Path, dirs: &[String]) -> HashSet<String> {
+    let time = |dir: &String, file: &str| root.join(dir).join(file).symlink_metadata()?.modified();
+    let ready = |dir: &&String| match (time(dir, ".SRCINFO"), time(dir, "PKGBUILD")) {
+        (Ok(own), Ok(recipe)) => own >= recipe,
+        (Ok(_), Err(_)) | (Err(_), _) => false,
+    };
+    dirs.iter().filter(ready).cloned().collect()
 }
 
 /// Returns the newest modification time of the files in each of `dirs`, for want of commits; none without files.

@@ -1,18 +1,21 @@
 //! Reading recipes of a revision: exported into a scratch directory, read in the sandbox, judged; or known already.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use super::export::make_root;
-use super::kept::{Kept, Sources};
+use super::export::{SCHEMES, make_root};
+use super::kept::{File, Kept, Sources};
 use super::paths::{is_recipe, recipe_directory};
 use super::readers::{Read, readings};
 use super::recipe::{Problem, Reading};
 use super::revision::Repository;
 use super::sandbox::Limits;
+use super::srcinfo;
+use crate::base::Result;
 use crate::base::durable::make_dir;
+use crate::base::output::{Progress, SILENT};
 use crate::base::random;
-use crate::base::{Error, Result};
-use crate::config::TreeSection;
+use crate::config::{Format, TreeSection};
 use crate::names::{Name, Revision, Tree};
 use crate::spool::Spool;
 
@@ -26,12 +29,14 @@ pub struct Desk {
     pub scratch: PathBuf,
     /// For what is known afterwards; without it everything is read each time.
     pub kept: Option<PathBuf>,
+    /// Told how many recipes are read.
+    pub progress: Progress,
 }
 
 impl Desk {
     /// Returns the desk of the owner of `spool`.
     pub fn of(spool: &Spool) -> Self {
-        Self { scratch: spool.tmp(), kept: Some(spool.at("cache")) }
+        Self { scratch: spool.tmp(), kept: Some(spool.at("cache")), progress: SILENT }
     }
 }
 
@@ -53,8 +58,8 @@ impl Drop for Place {
     }
 }
 
-/// Reads the recipe files `paths` as of `revision`; a reading for each, in their order. `scratch` is a directory
-/// for what is needed meanwhile.
+/// Reads the recipe files `paths` as of `revision`; a reading for each, in their order. When they are many, what is
+/// not known yet of the whole tree is read instead: it is wanted again.
 ///
 /// # Errors
 /// The revision cannot be had, or recipes cannot be read at all here.
@@ -63,26 +68,24 @@ pub fn read(
     tree: &Tree,
     revision: &Revision,
     paths: &[String],
-    scratch: &Path,
+    desk: &Desk,
 ) -> Result<Vec<Reading>> {
-    if paths.is_empty() {
-        return Ok(Vec::new());
-    }
     let (good, _): (Vec<String>, Vec<String>) =
         paths.iter().cloned().partition(|path| is_recipe(path, section));
-    let mut read = read_at(Repository::new(tree, section), revision, &good, scratch)?.into_iter();
-    let foreign = |path: &String| Problem {
-        path: crate::base::output::inert(path),
-        error: format!("it is not where recipes of the tree {tree} are ({})", section.recipes),
+    let mut read = match &desk.kept {
+        Some(_) if good.len() > BY_NAME => all(section, tree, revision, desk)?,
+        Some(_) | None => read_at(Repository::new(tree, section), revision, good, desk)?,
     };
-    let reading = |path: &String| match is_recipe(path, section) {
-        true => read
-            .next()
-            .map(|read| read.reading)
-            .ok_or_else(|| Error::wrong("cannot read recipes: one was lost")),
-        false => Ok(Err(foreign(path))),
+    let reading = |path: &String| {
+        read.remove(path).unwrap_or_else(|| {
+            let why = match is_recipe(path, section) {
+                true => format!("it is not in the tree {tree}"),
+                false => format!("it is not where recipes of the tree {tree} are ({})", section.recipes),
+            };
+            Err(Problem { path: crate::base::output::inert(path), error: why })
+        })
     };
-    paths.iter().map(reading).collect()
+    Ok(paths.iter().map(reading).collect())
 }
 
 /// Reads all recipes of `revision`, in the order of their paths.
@@ -95,17 +98,22 @@ pub fn read_all(
     revision: &Revision,
     desk: &Desk,
 ) -> Result<Vec<Reading>> {
+    Ok(all(section, tree, revision, desk)?.into_values().collect())
+}
+
+/// Readings by the paths of their recipes.
+type ByPath = BTreeMap<String, Reading>;
+
+fn all(section: &TreeSection, tree: &Tree, revision: &Revision, desk: &Desk) -> Result<ByPath> {
     let repository = Repository::new(tree, section);
     let state = repository.state(revision)?;
     if let (Some(dir), Some(state)) = (&desk.kept, state)
         && let Some(readings) =
-            read_changed(repository, revision, state, &dir.join(format!("recipes-{tree}")), &desk.scratch)?
+            read_changed(repository, revision, state, &dir.join(format!("recipes-{tree}")), desk)?
     {
         return Ok(readings);
     }
-    let paths = repository.list(revision)?;
-    let read = read_at(repository, revision, &paths, &desk.scratch)?;
-    Ok(read.into_iter().map(|read| read.reading).collect())
+    read_at(repository, revision, repository.list(revision)?, desk)
 }
 
 /// Reads what is not kept in `file`, and keeps all; none when the repository cannot say what has changed.
@@ -114,41 +122,91 @@ fn read_changed(
     revision: &Revision,
     state: String,
     file: &Path,
-    scratch: &Path,
-) -> Result<Option<Vec<Reading>>> {
-    let kept = Kept::load(file, repository.section);
+    desk: &Desk,
+) -> Result<Option<ByPath>> {
+    let (mut kept, changes) = load(repository, revision, &state, file)?;
     if kept.state == state {
-        let read = read_at(repository, revision, &kept.unsure, scratch)?;
-        let more = kept.unsure.iter().cloned().zip(read.into_iter().map(|read| read.reading)).collect();
-        return Ok(Some(kept.with(more)));
+        let unsure = std::mem::take(&mut kept.unsure);
+        return Ok(Some(kept.with(read_at(repository, revision, unsure, desk)?)));
     }
-    let Some(mut contents) = repository.contents(revision)? else { return Ok(None) };
+    let touched = changes.and_then(|paths| kept.touched(repository.section, &paths));
+    // Of a few, what they are read from is asked for by name: to list a whole tree takes longer than to read one.
+    let touched = touched.filter(|touched| touched.len() <= BY_NAME);
+    let dirs = touched.as_ref().map(with_schemes);
+    let Some(mut contents) = repository.contents(revision, dirs.as_deref())? else { return Ok(None) };
     contents.sort();
     let sources = Sources::new(repository.section, &contents);
-    let (mut kept, missing) = kept.renewed(state.clone(), &sources);
-    let read = read_at(repository, revision, &missing, scratch)?;
+    let (mut kept, missing) = kept.renewed(state.clone(), touched.as_ref(), &sources);
+    let read = read_exported(repository, revision, &missing, desk)?;
     missing.iter().zip(&read).for_each(|(path, read)| kept.add(path, read, &sources));
     // What was read is what was listed only if nothing has moved meanwhile.
     if repository.state(revision)? == Some(state) {
         kept.store(file);
     }
-    let more = missing.into_iter().zip(read.into_iter().map(|read| read.reading)).collect();
-    Ok(Some(kept.with(more)))
+    Ok(Some(kept.with(missing.into_iter().zip(read.into_iter().map(|read| read.reading)).collect())))
+}
+
+/// Returns what is kept in `file`, and what has changed since then, if the repository can say and something has.
+fn load(
+    repository: Repository<'_>,
+    revision: &Revision,
+    state: &str,
+    file: &Path,
+) -> Result<(Kept, Option<Vec<String>>)> {
+    let file = File::open(file);
+    let old = file.state();
+    let (kept, changes) = std::thread::scope(|scope| {
+        let changes = (old != state).then(|| scope.spawn(|| repository.changes(old, revision)));
+        (file.kept(repository.section), changes.and_then(|thread| thread.join().ok()))
+    });
+    // The answer is of no use for what was damaged, or read in another way: nothing is kept of that.
+    let changes = changes.transpose()?.flatten().filter(|_| kept.state == old);
+    Ok((kept, changes))
+}
+
+/// Returns the directories that the recipes `paths` are read from.
+fn with_schemes(paths: &BTreeSet<String>) -> Vec<String> {
+    paths.iter().map(|path| recipe_directory(path)).chain([SCHEMES]).map(str::to_owned).collect()
 }
 
 fn read_at(
     repository: Repository<'_>,
     revision: &Revision,
+    paths: Vec<String>,
+    desk: &Desk,
+) -> Result<ByPath> {
+    let read = read_exported(repository, revision, &paths, desk)?;
+    Ok(paths.into_iter().zip(read.into_iter().map(|read| read.reading)).collect())
+}
+
+fn read_exported(
+    repository: Repository<'_>,
+    revision: &Revision,
     paths: &[String],
-    scratch: &Path,
+    desk: &Desk,
 ) -> Result<Vec<Read>> {
     if paths.is_empty() {
         return Ok(Vec::new());
     }
-    let place = Place::new(scratch)?;
+    let place = Place::new(&desk.scratch).map_err(|error| repository.named(error))?;
     let dirs: Vec<String> = paths.iter().map(|path| recipe_directory(path).to_owned()).collect();
+    let (section, limits) = (repository.section, Limits::default());
     let export = |into: &Path| repository.export(revision, (dirs.len() <= BY_NAME).then_some(&dirs), into);
-    readings(repository.section, &place.0, paths, Limits::default(), export)
+    if section.format == Format::Frugalbuild {
+        return readings(section, &place.0, paths, limits, desk.progress, export);
+    }
+    let tree = place.0.join("tree");
+    export(&tree)?;
+    let ready = repository.in_step(revision, &srcinfo::directories(&tree, paths))?;
+    let said = |path: &String| {
+        let ready = ready.contains(recipe_directory(path));
+        ready.then(|| srcinfo::read(section, &tree, path)).flatten()
+    };
+    let said: Vec<Option<Read>> = paths.iter().map(said).collect();
+    let silent = paths.iter().zip(&said).filter(|(_, said)| said.is_none());
+    let silent: Vec<String> = silent.map(|(path, _)| path.clone()).collect();
+    let mut read = readings(section, &place.0, &silent, limits, desk.progress, |_| Ok(()))?.into_iter();
+    Ok(said.into_iter().filter_map(|said| said.or_else(|| read.next())).collect())
 }
 
 /// Returns the recipe that produces the package `name` at `revision`: looked for in directories of that name
@@ -170,7 +228,7 @@ pub fn find(
         Ok(recipe) => recipe.name == *name || recipe.subpkgs.contains(name),
         Err(_) => false,
     };
-    let near = read(section, tree, revision, &near, &desk.scratch)?;
+    let near = read(section, tree, revision, &near, desk)?;
     if let Some(found) = near.iter().find(|reading| produces(reading)) {
         return Ok(Some(found.clone()));
     }

@@ -10,7 +10,7 @@ use super::paths::recipe_directory;
 use super::recipe::{Problem, Reading, judge};
 use super::sandbox::{Limits, Sandbox};
 use super::session::{Fields, Session, Turn};
-use crate::base::output::inert;
+use crate::base::output::{Progress, inert};
 use crate::base::{Error, Result};
 use crate::config::{Format, TreeSection};
 
@@ -26,7 +26,7 @@ pub(super) struct Read {
 }
 
 /// Reads the recipe files `paths` of the tree that `fill` writes into the directory it is given, a new one below
-/// `place`; an answer for each, in their order. Each sees its own directory and the schemes only; the tree is empty
+/// `place`; an answer for each, in their order; `progress` hears how many are read. Each sees its own directory and the schemes only; the tree is empty
 /// of recipes afterwards.
 ///
 /// # Errors
@@ -36,8 +36,12 @@ pub(super) fn readings(
     place: &Path,
     paths: &[String],
     limits: Limits,
+    progress: Progress,
     fill: impl FnOnce(&Path) -> Result<()>,
 ) -> Result<Vec<Read>> {
+    if paths.is_empty() {
+        return Ok(Vec::new());
+    }
     let units = units(paths);
     let floor = Floor::new(section, place, paths, limits)?;
     let cores = std::thread::available_parallelism().map_or(1, |count| count.get().min(4));
@@ -47,7 +51,8 @@ pub(super) fn readings(
         (0..count).map(|number| Reader::new(&floor, number)).collect::<Result<_>>()?;
     fill(&floor.tree)?;
     floor.furnish()?;
-    let work = Work { paths, units, next: AtomicUsize::new(0), end: Instant::now() + limits.scan };
+    let [next, done] = [const { AtomicUsize::new(0) }; 2];
+    let work = Work { paths, units, next, done, progress, end: Instant::now() + limits.scan };
     // This thread and the others stay until their sandboxes are done with: --die-with-parent means the thread.
     let parts: Vec<Result<Vec<(usize, Read)>>> = std::thread::scope(|scope| {
         let work = &work;
@@ -118,6 +123,8 @@ struct Work<'a> {
     paths: &'a [String],
     units: Vec<Vec<usize>>,
     next: AtomicUsize,
+    done: AtomicUsize,
+    progress: Progress,
     end: Instant,
 }
 
@@ -137,6 +144,7 @@ impl Work<'_> {
                     false => unsure(path, "there was no time left to read it"),
                 };
                 answers.push((*at, read));
+                (self.progress)("recipe", self.done.fetch_add(1, Ordering::Relaxed) + 1, self.paths.len());
             }
             reader.hide(dir)?;
         }

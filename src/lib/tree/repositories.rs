@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::{Desk, Repository, find, read, read_all};
+use crate::base::output::SILENT;
 use crate::config::{Scm, TreeSection};
 use crate::names::{Revision, Tree};
 
@@ -51,7 +52,7 @@ impl Farm {
     }
 
     pub(super) fn desk(&self) -> Desk {
-        Desk { scratch: self.scratch(), kept: Some(self.place.path().join("kept")) }
+        Desk { scratch: self.scratch(), kept: Some(self.place.path().join("kept")), progress: SILENT }
     }
 
     fn scratch(&self) -> PathBuf {
@@ -86,7 +87,7 @@ impl Farm {
 
     fn version(&self, revision: &Revision, name: &str) -> String {
         let paths = [format!("{name}/PKGBUILD")];
-        let read = read(&self.section, &self.tree, revision, &paths, &self.scratch()).unwrap();
+        let read = read(&self.section, &self.tree, revision, &paths, &self.desk()).unwrap();
         read[0]
             .as_ref()
             .map(|recipe| recipe.version.to_string())
@@ -233,6 +234,59 @@ fn ages_of_a_history_that_was_rewritten_are_read_anew() {
         assert!(before.contains_key("b") && !after.contains_key("b"), "{after:?}");
         assert!(after.contains_key("a") && after.contains_key("c"));
     });
+}
+
+/// Writes down another version than the PKGBUILD's, so that one sees which of both is read.
+fn write_down(farm: &Farm, version: &str) {
+    let text = format!("pkgbase = a\npkgver = {version}\npkgrel = 1\narch = any\npkgname = a\n");
+    std::fs::write(farm.section.path.join("a/.SRCINFO"), text).unwrap();
+}
+
+#[test]
+fn a_srcinfo_is_read_unless_the_pkgbuild_was_changed_after_it() {
+    both(|farm| {
+        farm.commit("a", "1");
+        write_down(&farm, "10");
+        let later = farm.record();
+        let behind = farm.commit("a", "2");
+        write_down(&farm, "30");
+        let together = farm.commit("a", "3");
+        let other = farm.commit("b", "1");
+        for (revision, version) in [(&later, "10"), (&behind, "2"), (&together, "30"), (&other, "30")] {
+            assert_eq!(farm.version(revision, "a"), version);
+        }
+        assert_eq!(farm.version(&other, "b"), "1");
+        let all = read_all(&farm.section, &farm.tree, &other, &farm.desk()).unwrap();
+        let all: Vec<String> = all.into_iter().map(|recipe| recipe.unwrap().version.to_string()).collect();
+        assert_eq!(all, ["30", "1"]);
+    });
+}
+
+#[test]
+fn where_all_is_written_down_no_sandbox_is_started() {
+    let mut farm = Farm::new(Scm::Git);
+    std::fs::create_dir(farm.section.path.join("a")).unwrap();
+    write_down(&farm, "10");
+    let tip = farm.commit("a", "1");
+    farm.section.prelude = Some("/nonexistent/prelude".into());
+    assert_eq!(farm.version(&tip, "a"), "10");
+    let other = farm.commit("b", "1");
+    let paths = ["b/PKGBUILD".to_owned()];
+    assert!(read(&farm.section, &farm.tree, &other, &paths, &farm.desk()).is_err());
+}
+
+#[test]
+fn without_version_control_the_later_written_file_counts() {
+    let farm = Farm::new(Scm::None);
+    farm.commit("a", "1");
+    write_down(&farm, "10");
+    let written = std::fs::metadata(farm.section.path.join("a/.SRCINFO")).unwrap().modified().unwrap();
+    let second = std::time::Duration::from_secs(1);
+    for (time, version) in [(written - second, "10"), (written, "10"), (written + second, "1")] {
+        let recipe = std::fs::File::options().write(true).open(farm.section.path.join("a/PKGBUILD")).unwrap();
+        recipe.set_modified(time).unwrap();
+        assert_eq!(farm.version(&farm.repository().tip().unwrap(), "a"), version);
+    }
 }
 
 #[test]

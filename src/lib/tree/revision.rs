@@ -33,7 +33,7 @@ impl<'a> Repository<'a> {
         &self.section.path
     }
 
-    fn named(&self, error: Error) -> Error {
+    pub(super) fn named(&self, error: Error) -> Error {
         error.within(format!("tree {}", self.tree))
     }
 
@@ -138,15 +138,32 @@ impl<'a> Repository<'a> {
         found.map_err(|error| self.named(error))
     }
 
-    /// Returns the paths of `revision`, each with a word that is another one when the content is; none when the
-    /// repository cannot say.
+    /// Returns the paths that differ between the state `old` (of [`Repository::state`]) and `revision`; none when the
+    /// repository cannot say at once.
     ///
     /// # Errors
     /// As [`Repository::export`].
-    pub fn contents(&self, revision: &Revision) -> Result<Option<Vec<(String, String)>>> {
+    pub(super) fn changes(&self, old: &str, revision: &Revision) -> Result<Option<Vec<String>>> {
+        match (self.section.scm, old.parse::<Revision>()) {
+            (Scm::Git, Ok(old)) => self.changed(Some(&old), revision),
+            (Scm::Darcs, _) => Ok(darcs::differences(self.path(), old, revision)),
+            (Scm::Git | Scm::None, _) => Ok(None),
+        }
+    }
+
+    /// Returns the paths of `revision`, each with a word that is another one when the content is; none when the
+    /// repository cannot say. With `dirs` those below these suffice.
+    ///
+    /// # Errors
+    /// As [`Repository::export`].
+    pub fn contents(
+        &self,
+        revision: &Revision,
+        dirs: Option<&[String]>,
+    ) -> Result<Option<Vec<(String, String)>>> {
         let found = match self.section.scm {
-            Scm::Git => git::contents(self.path(), revision).map(Some),
-            Scm::Darcs => Ok(darcs::contents(self.path(), revision)),
+            Scm::Git => git::contents(self.path(), revision, dirs).map(Some),
+            Scm::Darcs => Ok(darcs::contents(self.path(), revision, dirs)),
             Scm::None => plain::contents(self.section).map(Some),
         };
         found.map_err(|error| self.named(error))
@@ -188,13 +205,28 @@ impl<'a> Repository<'a> {
     /// # Errors
     /// As [`Repository::changed`].
     pub fn changed_since(&self, old: &str, new: &Revision) -> Result<Option<Vec<String>>> {
-        if self.section.scm == Scm::Darcs
-            && let Some(paths) = darcs::differences(self.path(), old, new)
-        {
+        if let Some(paths) = self.changes(old, new)? {
             return Ok(Some(paths));
         }
         let revision = old.split(' ').next().unwrap_or_default().parse()?;
         self.changed(Some(&revision), new)
+    }
+
+    /// Returns those of the directories `dirs` whose .SRCINFO is as new as their PKGBUILD: no commit up to `revision`
+    /// changed only the PKGBUILD after it.
+    ///
+    /// # Errors
+    /// As [`Repository::export`].
+    pub(super) fn in_step(&self, revision: &Revision, dirs: &[String]) -> Result<HashSet<String>> {
+        if dirs.is_empty() {
+            return Ok(HashSet::new());
+        }
+        let found = match self.section.scm {
+            Scm::Git => git::in_step(self.path(), revision, dirs),
+            Scm::Darcs => darcs::in_step(self.path(), revision, dirs),
+            Scm::None => Ok(plain::in_step(self.path(), dirs)),
+        };
+        found.map_err(|error| self.named(error))
     }
 
     /// Returns the last change of each of the directories `dirs` by a commit up to `tip` (darcs: by any patch; none:

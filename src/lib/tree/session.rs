@@ -35,6 +35,11 @@ impl Fields {
         )
     }
 
+    /// Adds `value` to those of `key`, if there is one.
+    pub(super) fn add(&mut self, key: &str, value: Option<&str>) {
+        self.0.extend(value.map(|value| (key.to_owned(), value.to_owned())));
+    }
+
     /// Returns the values of `key`, also empty ones.
     pub(super) fn all<'a, 'k: 'a>(&'a self, key: &'k str) -> impl Iterator<Item = &'a str> + use<'a, 'k> {
         self.0.iter().filter(move |(own, _)| own == key).map(|(_, value)| value.as_str())
