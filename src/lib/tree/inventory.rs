@@ -156,7 +156,7 @@ mod tests {
         let end = format!("hash: {}\n", hash());
         for text in [
             String::new(),
-            format!("{PATCH}"),
+            PATCH.to_owned(),
             format!("{PATCH}hash: 0\n"),
             format!("{PATCH}hash: {}", hash()),
             format!("x{PATCH}{end}"),
