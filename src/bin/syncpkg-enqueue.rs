@@ -57,6 +57,7 @@ fn enqueue(args: Args, scene: &mut Scene) -> Result<Status> {
         archs: args.archs,
         priority: args.priority,
         revision: args.revision,
+        found: None,
         maintainer: args.maintainer,
         batch: args.batch,
         force: args.force,

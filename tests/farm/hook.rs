@@ -315,24 +315,53 @@ fn a_darcs_rollback_asks_again() {
     assert_eq!(farm.states("waiting"), ["make waiting"], "the later one takes the place of the earlier");
 }
 
-#[test]
-fn an_amended_patch_is_asked_for_though_the_one_seen_last_is_gone() {
+/// A farm whose darcs tree has lost the patch that was seen last: it was amended, and nobody asked for `first`.
+fn amended() -> (Farm, PathBuf) {
     let (farm, work) = darcs_farm();
     record_and_push(&farm, &work, "first");
     record_and_push(&farm, &work, "make");
-    let gone = seen(&farm);
-    // As if nobody had asked for it; the patch that is gone might be why.
     let first = farm.files("new").into_iter().find(|name| name.contains("first")).unwrap();
     fs::remove_file(farm.at("spool/new").join(first)).unwrap();
     farm.tool("darcs", &["obliterate", "-q", "-a", "--last", "1"], &farm.at("darcs"));
     fs::write(work.join("make/PKGBUILD"), "pkgname=make\npkgver=2\npkgrel=1\narch=(x86_64)\n").unwrap();
     farm.tool("sh", &["-c", "echo y | darcs amend -q -a -p make --ignore-times"], &work);
+    (farm, work)
+}
+
+#[test]
+fn of_an_amended_patch_only_what_is_different_now_is_asked_for() {
+    let (farm, work) = amended();
+    let gone = seen(&farm);
+    let ran = darcs_push(&farm, &work);
+    assert!(ran.out.contains("queued make-2-1-x86_64"), "{ran:?}");
+    assert_eq!(farm.states("waiting"), ["make waiting"]);
+    assert_ne!(seen(&farm), gone);
+}
+
+#[test]
+fn when_nobody_knows_any_more_what_was_seen_last_all_of_the_tree_is_looked_through() {
+    let (farm, work) = amended();
+    let revision = seen(&farm).split(' ').next().unwrap().to_owned();
+    fs::write(farm.at("spool/cache/seen-current"), revision).unwrap();
     darcs_push(&farm, &work);
-    // What else went with the patch that is gone nobody knows: all of the tree is looked through.
     farm.ok("syncpkgd --once");
     let listed = farm.ok("syncpkg-ls");
     assert!(listed.contains("make-2-1-x86_64") && listed.contains("first-1-1-x86_64"), "{listed}");
-    assert_ne!(seen(&farm), gone);
+}
+
+#[test]
+fn a_darcs_patch_that_cannot_be_told_by_a_look_is_asked_for() {
+    let (farm, work) = darcs_farm();
+    record_and_push(&farm, &work, "first");
+    // Of more words than are read.
+    fs::write(farm.at("words"), format!("make\n{}", "many words\n".repeat(8_000))).unwrap();
+    fs::create_dir(work.join("make")).unwrap();
+    fs::write(work.join("make/PKGBUILD"), "pkgname=make\npkgver=1\npkgrel=1\narch=(x86_64)\n").unwrap();
+    farm.tool("darcs", &["record", "-q", "-a", "-l", "--logfile", "../words"], &work);
+    let ran = darcs_push(&farm, &work);
+    assert!(ran.out.contains("queued make-1-1-x86_64"), "{ran:?}");
+    let ran = record_and_push(&farm, &work, "tar");
+    assert!(ran.out.contains("queued tar-1-1-x86_64") && !ran.out.contains("make"), "{ran:?}");
 }
 
 #[test]

@@ -102,6 +102,40 @@ fn a_recipe_that_cannot_be_read_names_the_commit_and_its_author() {
 }
 
 #[test]
+fn a_recipe_that_a_scheme_broke_names_the_commit_of_the_scheme() {
+    let farm = Farm::new();
+    let text = fs::read_to_string(farm.at("syncpkg.toml")).unwrap();
+    let frugal = text.replace("\"*/PKGBUILD\"", "\"source/*/*/FrugalBuild\"\nformat = \"frugalbuild\"");
+    fs::write(farm.at("syncpkg.toml"), frugal).unwrap();
+    let commit = |path: &str, text: &str, hour: u8| {
+        let (file, date) = (farm.at("tree").join(path), format!("2026-11-10T{hour}:00:00Z"));
+        fs::create_dir_all(file.parent().unwrap()).unwrap();
+        fs::write(file, text).unwrap();
+        farm.tool("git", &["add", "-A"], &farm.at("tree"));
+        let line = format!("GIT_COMMITTER_DATE={date} git commit -qm x && git rev-parse HEAD");
+        farm.tool("sh", &["-c", &line], &farm.at("tree"))[..12].to_owned()
+    };
+    let recipe = |head: &str| format!("pkgname=a\npkgver=1\npkgrel=1\narchs=(x86_64)\n{head}\n");
+    commit("source/include/good.sh", "url=x\n", 10);
+    commit("source/include/bad.sh", "url=x\n", 11);
+    commit("source/x/a/FrugalBuild", &recipe("Finclude bad"), 12);
+    assert!(!unbuilt(&farm, "").out.contains("cannot be read"));
+    let bad = commit("source/include/bad.sh", "nonsense-of-a-word || exit 1\n", 13);
+    let said = unbuilt(&farm, "").out;
+    let words = format!("since commit {bad} by Test to source/include/bad.sh: ");
+    assert!(said.contains(&words), "{said}");
+    let own = commit("source/x/a/FrugalBuild", &recipe("exit 1"), 14);
+    let said = unbuilt(&farm, "").out;
+    assert!(said.contains(&format!("since commit {own} by Test: ")), "{said}");
+    commit("source/include/good.sh", "url=y\n", 15);
+    let said = unbuilt(&farm, "").out;
+    assert!(
+        said.contains(&format!("since commit {own} by Test, or since a scheme it includes was changed: ")),
+        "{said}"
+    );
+}
+
+#[test]
 fn every_tree_and_architecture_has_its_own_line() {
     let farm = Farm::new();
     farm.commit("a", "arch=(x86_64 i686)");

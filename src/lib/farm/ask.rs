@@ -35,6 +35,9 @@ pub struct Wish {
     /// At this revision; the tip when not said.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub revision: Option<String>,
+    /// That revision, where somebody has just found it in the repository.
+    #[serde(skip)]
+    pub found: Option<Revision>,
     /// Whom to tell instead of the recipe's maintainer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub maintainer: Option<String>,
@@ -262,9 +265,10 @@ impl<'a> Look<'a> {
         answers: &mut Vec<Answered>,
     ) -> Result<()> {
         let repository = Repository::new(self.tree, self.section);
-        let revision = match &self.wish.revision {
-            Some(name) => repository.resolve(name)?,
-            None => repository.tip()?,
+        let revision = match (&self.wish.found, &self.wish.revision) {
+            (Some(found), _) => found.clone(),
+            (None, Some(name)) => repository.resolve(name)?,
+            (None, None) => repository.tip()?,
         };
         let listed = match self.recipes(operands) {
             Some(recipes) => repository.there(&revision, &recipes)?,

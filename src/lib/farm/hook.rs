@@ -94,7 +94,7 @@ pub fn run(
 
 fn darcs(section: &TreeSection, files: Option<&str>, wish: Wish) -> Push {
     let paths: Vec<String> = files.unwrap_or_default().lines().map(str::to_owned).collect();
-    Push { recipes: tree::recipes_of(&paths, section), more: files.is_none(), nobuild: false, wish }
+    Push { recipes: tree::recipes_of(&paths, section), more: files.is_none(), wish, ..Push::default() }
 }
 
 /// Adds to `push` what the updates of its branch changed; none without such an update.
@@ -102,17 +102,19 @@ fn git(tree: &Tree, section: &TreeSection, updates: &[String], mut push: Push) -
     if section.scm != Scm::Git {
         return Err(Error::wrong(format!("the tree {tree} is not kept in git")));
     }
-    let mut moved = false;
-    for (old, new) in updates.iter().filter_map(|line| update(line, &section.branch)) {
-        moved = true;
+    let moves: Vec<_> = updates.iter().filter_map(|line| update(line, &section.branch)).collect();
+    if let [(Some(old), new)] = moves.as_slice() {
+        push.between = Some((old.clone(), new.clone()));
+    }
+    for (old, new) in &moves {
         let old = old.as_ref();
         let paths =
-            old.map(|old| Repository::new(tree, section).changed(Some(old), &new)).transpose()?.flatten();
+            old.map(|old| Repository::new(tree, section).changed(Some(old), new)).transpose()?.flatten();
         // Of a branch that is new nobody knows what of it was built before.
         push.more |= paths.is_none();
         push.recipes.extend(tree::recipes_of(&paths.unwrap_or_default(), section));
     }
-    Ok(moved.then_some(push))
+    Ok((!moves.is_empty()).then_some(push))
 }
 
 /// Does what a push option says; returns what is wrong with it. Those of other hooks are none of ours.

@@ -1,8 +1,8 @@
 //! From what came into a tree to tickets: what a push changed, and what pushes before it changed that nobody acted on.
 //!
-//! `cache/seen-TREE` says up to which revision that was done. It is moved on only when the tickets are durable: a hook
-//! that was killed, or found the disk full, leaves its work to the next one. Without it, or when that revision is not
-//! there any more, what is not known is looked for in all of the tree.
+//! `cache/seen-TREE` says up to which state of the tree that was done. It is moved on only when the tickets are
+//! durable: a hook that was killed, or found the disk full, leaves its work to the next one. Without it, or when
+//! nobody knows that state any more, what is not known is looked for in all of the tree.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -26,10 +26,19 @@ pub struct Push {
     pub recipes: Vec<String>,
     /// It changed more than those; nobody knows what.
     pub more: bool,
+    /// All that it changed is what changed between these two.
+    #[serde(skip)]
+    pub between: Option<(Revision, Revision)>,
     /// Its pusher wants none of them built.
     pub nobuild: bool,
     /// How to ask for them; of which tree.
     pub wish: Wish,
+}
+
+impl Push {
+    fn is_from(&self, seen: &str, tip: &Revision) -> bool {
+        !self.more && self.between.as_ref().is_some_and(|(old, new)| old.as_str() == seen && new == tip)
+    }
 }
 
 /// Asks for builds of what came into the tree since the farm looked last, if that are at most `at_most` recipes.
@@ -50,7 +59,9 @@ pub fn act(
     let _lock = lock::exclusive(&spool.at("lock").join(format!("push-{tree}")), asker.patience)?;
     let repository = Repository::new(tree, section);
     let tip = repository.tip()?;
-    let (missed, all) = missed(repository, seen(spool, tree), &tip, push.more)?;
+    // Before anything is read: what comes in meanwhile does not count as acted on.
+    let state = repository.state(&tip)?.unwrap_or_else(|| tip.to_string());
+    let (missed, all) = missed(repository, push, seen(spool, tree), (&tip, &state))?;
     let own: BTreeSet<String> = tree::recipes_of(&push.recipes, section).into_iter().collect();
     let mut recipes: BTreeSet<String> = tree::recipes_of(&missed, section).into_iter().collect();
     match push.nobuild {
@@ -62,7 +73,8 @@ pub fn act(
     if recipes.len() > at_most || (all && at_most < usize::MAX) {
         return Err(Error::again("cannot ask for so many builds at once"));
     }
-    let wish = Wish { revision: Some(tip.to_string()), passes_over: true, ..push.wish.clone() };
+    let (revision, found) = (Some(tip.to_string()), Some(tip));
+    let wish = Wish { revision, found, passes_over: true, ..push.wish.clone() };
     let recipes: Vec<String> = recipes.into_iter().collect();
     let mut answers =
         if recipes.is_empty() { Vec::new() } else { ask(config, spool, &recipes, &wish, asker, clock)? };
@@ -70,37 +82,45 @@ pub fn act(
         let wish = Wish { spare_aborted: true, ..push.wish.clone() };
         answers.extend(unbuilt::ask_for_all(config, spool, &wish, asker, clock)?);
     }
-    remember(spool, tree, &tip)?;
+    remember(spool, tree, &state)?;
     Ok(answers)
 }
 
 /// Returns the paths that were changed since `seen`, and whether all of the tree must be looked at instead.
 fn missed(
     repository: Repository,
-    seen: Option<Revision>,
-    tip: &Revision,
-    more: bool,
+    push: &Push,
+    seen: Option<String>,
+    (tip, state): (&Revision, &str),
 ) -> Result<(Vec<String>, bool)> {
     match seen {
-        None => Ok((Vec::new(), more)),
+        None => Ok((Vec::new(), push.more)),
         // Somebody acted on this push already, or nobody pushed and the hook was run by hand.
-        Some(seen) if seen == *tip => Ok((Vec::new(), more)),
-        Some(seen) => Ok(match repository.changed(Some(&seen), tip)? {
+        Some(seen) if seen == state => Ok((Vec::new(), push.more)),
+        // Nothing came in before this push, or after it.
+        Some(seen) if push.is_from(&seen, tip) => Ok((Vec::new(), false)),
+        Some(seen) => Ok(match repository.changed_since(&seen, tip)? {
             Some(paths) => (paths, false),
             None => (Vec::new(), true),
         }),
     }
 }
 
-/// Returns the revision up to which pushes to `tree` were acted on; none when that is not known.
-pub(super) fn seen(spool: &Spool, tree: &Tree) -> Option<Revision> {
-    let bytes = durable::read(&place(spool, tree), 256).ok()?;
-    String::from_utf8(bytes).ok()?.trim_end().parse().ok()
+/// Returns the state up to which pushes to `tree` were acted on, its first word the revision; none when that is not
+/// known.
+pub(super) fn seen(spool: &Spool, tree: &Tree) -> Option<String> {
+    let text = String::from_utf8(durable::read(&place(spool, tree), 256).ok()?).ok()?;
+    revision_of(&text).is_some().then(|| text.trim_end().to_owned())
 }
 
-fn remember(spool: &Spool, tree: &Tree, tip: &Revision) -> Result<()> {
+/// Returns the revision of a state that was seen.
+pub(super) fn revision_of(seen: &str) -> Option<Revision> {
+    seen.split_whitespace().next()?.parse().ok()
+}
+
+fn remember(spool: &Spool, tree: &Tree, state: &str) -> Result<()> {
     let place = place(spool, tree);
-    durable::replace(&place, format!("{tip}\n").as_bytes())?;
+    durable::replace(&place, format!("{state}\n").as_bytes())?;
     durable::confirm(&place)
 }
 

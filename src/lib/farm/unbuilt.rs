@@ -10,12 +10,12 @@ use serde::Serialize;
 use super::ask::{Answered, Asker, Wish, ask};
 use super::{push, why};
 use crate::base::{Clock, Error, Result};
-use crate::config::{Config, Scm, TreeSection};
+use crate::config::{Config, Format, Scm, TreeSection};
 use crate::names::{Arch, Priority, Revision, Tree};
 use crate::spool::Spool;
 use crate::spool::waiting::Queue;
 use crate::tree::unbuilt::{self, Missing};
-use crate::tree::{self, Change, Desk, Problem, Reading, Repository};
+use crate::tree::{self, Change, Desk, Problem, Reading, Repository, SCHEMES};
 
 /// Which packages are looked for.
 #[derive(Debug, Clone)]
@@ -95,7 +95,7 @@ pub fn find(config: &Config, spool: &Spool, filter: &Filter, desk: &Desk, clock:
         let tip = Repository::new(tree, section).tip()?;
         let readings = tree::read_all(section, tree, &tip, desk)?;
         let cache = spool.at("cache").join(format!("ages-{tree}"));
-        let ages = Repository::new(tree, section).ages(&tip, &directories(&readings), &cache)?;
+        let ages = Repository::new(tree, section).ages(&tip, &aged(section, &readings), &cache)?;
         let pushes = Pushes::new(spool, tree, section, &tip)?;
         for one in missing(tree, section, &ages, &readings, filter, clock) {
             let never = pushes.never(&one.path);
@@ -136,12 +136,27 @@ fn missing(
     found
 }
 
-fn directories(readings: &[Reading]) -> Vec<String> {
+/// What the ages of are asked for: the recipes' directories, and when one cannot be read the schemes, which it may
+/// include.
+fn aged(section: &TreeSection, readings: &[Reading]) -> Vec<String> {
     let path = |reading: &Reading| match reading {
         Ok(recipe) => tree::recipe_directory(&recipe.path).to_owned(),
         Err(problem) => tree::recipe_directory(&problem.path).to_owned(),
     };
-    readings.iter().map(path).collect()
+    let mut paths: Vec<String> = readings.iter().map(path).collect();
+    let problems: Vec<&Problem> = readings.iter().filter_map(|reading| reading.as_ref().err()).collect();
+    if section.format == Format::Frugalbuild && !problems.is_empty() {
+        paths.push(SCHEMES.to_owned());
+        paths.extend(problems.into_iter().filter_map(scheme_of));
+    }
+    paths
+}
+
+/// Returns the scheme in which bash stopped reading a recipe, if it says so.
+fn scheme_of(problem: &Problem) -> Option<String> {
+    let (_, after) = problem.error.split_once(&format!("{SCHEMES}/"))?;
+    let (name, _) = after.split_once(": line ")?;
+    (!name.contains(['/', ' '])).then(|| format!("{SCHEMES}/{name}"))
 }
 
 fn is_published(section: &TreeSection, recipe: &tree::Recipe, arch: &Arch) -> bool {
@@ -150,7 +165,7 @@ fn is_published(section: &TreeSection, recipe: &tree::Recipe, arch: &Arch) -> bo
 
 /// What the hook is known to have acted on: where a package was lost that nobody ever asked for.
 struct Pushes {
-    seen: Option<Revision>,
+    seen: Option<String>,
     /// The recipes that came in after it.
     after: BTreeSet<String>,
 }
@@ -159,8 +174,8 @@ impl Pushes {
     fn new(spool: &Spool, tree: &Tree, section: &TreeSection, tip: &Revision) -> Result<Self> {
         let seen = push::seen(spool, tree);
         let after = match &seen {
-            Some(seen) if seen != tip && section.scm != Scm::None => {
-                Repository::new(tree, section).changed(Some(seen), tip)?.unwrap_or_default()
+            Some(seen) if push::revision_of(seen).as_ref() != Some(tip) && section.scm != Scm::None => {
+                Repository::new(tree, section).changed_since(seen, tip)?.unwrap_or_default()
             }
             Some(_) | None => Vec::new(),
         };
@@ -171,7 +186,7 @@ impl Pushes {
         match &self.seen {
             None => "never enqueued: synchook has not acted on any push yet".to_owned(),
             Some(seen) if self.after.contains(path) => {
-                let seen: String = seen.as_str().chars().take(12).collect();
+                let seen: String = seen.chars().take(12).collect();
                 format!(
                     "never enqueued: synchook was not run for it, or did not end (it got as far as {seen})"
                 )
@@ -189,11 +204,12 @@ fn unreadable(
     filter: &Filter,
     clock: &Clock,
 ) -> Option<Row> {
-    let change = ages.get(tree::recipe_directory(&problem.path))?;
+    let (change, more) = blamed(problem, ages)?;
     let past = clock.now().duration_since(change.at);
     Duration::try_from(past).ok().filter(|past| *past > filter.older_than)?;
     let commit: String = change.commit.chars().take(12).collect();
-    let who = if commit.is_empty() { String::new() } else { format!(" commit {commit} by {}", change.by) };
+    let who =
+        if commit.is_empty() { String::new() } else { format!(" commit {commit} by {}{more}", change.by) };
     let cause = format!("its recipe cannot be read since{who}: {}", problem.error);
     let line = format!("{} is missing for {}: {cause}", problem.path, unbuilt::long(past));
     Some(Row {
@@ -204,6 +220,19 @@ fn unreadable(
         maintainer: None,
         cause,
         line,
+    })
+}
+
+/// Returns the change since which a recipe cannot be read, and what is to be said of it: its own, or a later one of
+/// the scheme that broke.
+fn blamed<'a>(problem: &Problem, ages: &'a HashMap<String, Change>) -> Option<(&'a Change, String)> {
+    let own = ages.get(tree::recipe_directory(&problem.path))?;
+    let later = |path: &str| ages.get(path).filter(|change| change.at > own.at);
+    let scheme = scheme_of(problem).and_then(|path| Some((later(&path)?, path)));
+    Some(match (scheme, later(SCHEMES)) {
+        (Some((change, path)), _) => (change, format!(" to {path}")),
+        (None, Some(_)) => (own, ", or since a scheme it includes was changed".to_owned()),
+        (None, None) => (own, String::new()),
     })
 }
 

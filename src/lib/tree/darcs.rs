@@ -1,8 +1,6 @@
 //! darcs, asked without its hooks, caches and patch indexes.
 
 use std::collections::HashSet;
-use std::io::{BufRead, BufReader, Read};
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::process::Command;
 
@@ -13,9 +11,10 @@ use jiff::tz::TimeZone;
 use super::ages::{self, Ages, Change, Line, pass};
 use super::command::{limited, limited_output, output};
 use super::export::{self, FILE_LIMIT, Selection};
+use super::inventory::Inventory;
 use super::paths::clean;
-use super::pristine;
-use crate::base::{Error, Result, durable};
+use super::pristine::Pristine;
+use crate::base::{Error, Result};
 use crate::names::Revision;
 
 const SECONDS: u32 = 600;
@@ -42,6 +41,13 @@ fn attribute<'a>(xml: &'a str, name: &str) -> Option<&'a str> {
 
 /// Returns the last patch.
 pub(super) fn tip(repository: &Path) -> Result<Revision> {
+    match Inventory::read(repository) {
+        Some(inventory) => Ok(inventory.tip),
+        None => tip_asked_for(repository),
+    }
+}
+
+fn tip_asked_for(repository: &Path) -> Result<Revision> {
     let what = format!("find the last patch of {}", repository.display());
     let xml = log(repository, &["--last=1"], &what)?;
     attribute(&xml, "hash").ok_or_else(|| Error::wrong(format!("cannot {what}: it has none")))?.parse()
@@ -49,6 +55,9 @@ pub(super) fn tip(repository: &Path) -> Result<Revision> {
 
 /// Returns the patch with the whole hash `hash`.
 pub(super) fn resolve(repository: &Path, hash: &str) -> Result<Revision> {
+    if let Some(inventory) = Inventory::read(repository).filter(|inventory| inventory.tip.as_str() == hash) {
+        return Ok(inventory.tip);
+    }
     let what = format!("find the patch \"{}\" in {}", crate::base::output::inert(hash), repository.display());
     let revision = hash.parse::<Revision>().ok().filter(|revision| revision.as_str().len() == 40);
     let revision = revision
@@ -60,61 +69,60 @@ pub(super) fn resolve(repository: &Path, hash: &str) -> Result<Revision> {
     Err(Error::wrong(format!("cannot {what}: there is none")))
 }
 
-/// Returns all paths as of the patch `revision`.
-pub(super) fn list(repository: &Path, revision: &Revision) -> Result<Vec<String>> {
+/// Returns all paths as of the patch `revision`, or those of `among` that are there.
+pub(super) fn list(repository: &Path, revision: &Revision, among: Option<&[String]>) -> Result<Vec<String>> {
+    if let Some(files) = kept(repository, revision, |pristine| some_of(pristine, among)) {
+        return Ok(files.into_iter().map(|(path, _)| path).collect());
+    }
     match at_tip(repository, revision, || show_files(repository, None))? {
         Some(paths) => Ok(paths),
         None => show_files(repository, Some(revision)),
     }
 }
 
-/// Returns what `ask` does if `revision` is the last patch all the while: then darcs can be asked without saying
+/// Returns the files in `dirs`, or all, each once.
+fn some_of(pristine: &Pristine, dirs: Option<&[String]>) -> Result<Vec<(String, String)>> {
+    let Some(dirs) = dirs else { return pristine.below("") };
+    let found: Result<Vec<_>> = dirs.iter().map(|dir| pristine.below(dir)).collect();
+    let mut found = found?.concat();
+    // Of two directories one may be in the other.
+    found.sort();
+    found.dedup();
+    Ok(found)
+}
+
+/// Returns what `read` finds in what darcs keeps, if `revision` is the last patch and darcs keeps it as we know it.
+/// What is kept is named by its content: a push meanwhile changes nothing of it.
+fn kept<T>(repository: &Path, revision: &Revision, read: impl FnOnce(&Pristine) -> Result<T>) -> Option<T> {
+    let inventory = Inventory::read(repository).filter(|inventory| inventory.tip == *revision)?;
+    read(&Pristine::new(repository, &inventory.root)).ok()
+}
+
+/// Returns what `ask` does if `revision` is the last patch before and after: then darcs can be asked without saying
 /// which, and answers at once. With `--match` it puts together the whole tree for each file it shows.
 fn at_tip<T>(repository: &Path, revision: &Revision, ask: impl FnOnce() -> Result<T>) -> Result<Option<T>> {
-    let before = inventory(repository);
-    if tip(repository)? != *revision {
+    if tip_asked_for(repository)? != *revision {
         return Ok(None);
     }
     let answer = ask()?;
-    let still = match before {
-        Some(before) => inventory(repository) == Some(before),
-        None => tip(repository)? == *revision,
-    };
-    Ok(still.then_some(answer))
+    Ok((tip_asked_for(repository)? == *revision).then_some(answer))
 }
 
-/// Tells one state of the list of patches from any other: darcs writes it anew and renames it.
-fn inventory(repository: &Path) -> Option<(u64, u64, i64, i64)> {
-    let meta = repository.join("_darcs/hashed_inventory").symlink_metadata().ok()?;
-    Some((meta.ino(), meta.len(), meta.mtime(), meta.mtime_nsec()))
+/// Returns the patch and the hash of everything that is recorded, if `revision` is the last patch. The patch alone would
+/// not do: one below it may be amended or gone.
+pub(super) fn state(repository: &Path, revision: &Revision) -> Option<String> {
+    let inventory = Inventory::read(repository).filter(|inventory| inventory.tip == *revision)?;
+    Some(format!("{} {}", inventory.tip, inventory.root))
 }
 
-/// Returns the hash of everything that is recorded, if `revision` is the last patch. The patch alone would not do:
-/// one below it may be amended or gone.
-pub(super) fn state(repository: &Path, revision: &Revision) -> Result<Option<String>> {
-    let inventory = repository.join("_darcs/hashed_inventory");
-    let pristine = || {
-        let (mut head, file) = (String::new(), durable::open_regular(&inventory).ok()?);
-        BufReader::new(file.take(200)).read_line(&mut head).ok()?;
-        Some(format!("{revision} {}", head.strip_prefix("pristine:")?.trim_end()))
-    };
-    Ok(at_tip(repository, revision, || Ok(pristine()))?.flatten())
-}
-
-/// Returns all paths with the hashes of their contents, if `revision` is the last patch.
-pub(super) fn contents(repository: &Path, revision: &Revision) -> Result<Option<Vec<(String, String)>>> {
-    at_tip(repository, revision, || recorded(repository))
-}
-
-fn recorded(repository: &Path) -> Result<Vec<(String, String)>> {
-    let what = format!("list the files of {}", repository.display());
-    let bytes = output(darcs(repository, &["show", "pristine", "--null"]), &what)?;
-    let file = |line: &[u8]| {
-        let (hash, path) = std::str::from_utf8(line).ok()?.split_once(' ')?;
-        let path = clean(path).filter(|_| !path.ends_with('/'))?;
-        Some((path.to_owned(), hash.to_owned()))
-    };
-    Ok(bytes.split(|&byte| byte == 0).filter_map(file).collect())
+/// Returns the paths in the directories `dirs`, or all, with the hashes of their contents, if `revision` is the last
+/// patch.
+pub(super) fn contents(
+    repository: &Path,
+    revision: &Revision,
+    dirs: Option<&[String]>,
+) -> Option<Vec<(String, String)>> {
+    kept(repository, revision, |pristine| some_of(pristine, dirs))
 }
 
 fn show_files(repository: &Path, revision: Option<&Revision>) -> Result<Vec<String>> {
@@ -136,8 +144,7 @@ pub(super) fn export(
     selection: &Selection<'_>,
     into: &Path,
 ) -> Result<()> {
-    let kept = at_tip(repository, revision, || unpack(repository, selection, into));
-    if matches!(kept, Ok(Some(()))) {
+    if kept(repository, revision, |pristine| unpack(pristine, selection, into)).is_some() {
         return Ok(());
     }
     // Darcs may keep its files otherwise some day; it is asked for them then.
@@ -151,13 +158,12 @@ pub(super) fn export(
     clone(repository, revision, into)
 }
 
-fn unpack(repository: &Path, selection: &Selection<'_>, into: &Path) -> Result<()> {
-    let mut files = recorded(repository)?;
+fn unpack(pristine: &Pristine, selection: &Selection<'_>, into: &Path) -> Result<()> {
+    let mut files = some_of(pristine, selection.listed().as_deref())?;
     files.retain(|(path, _)| selection.takes(path));
-    let hashes: Vec<&str> = files.iter().map(|(_, hash)| hash.as_str()).collect();
     export::make_root(into)?;
-    for ((path, _), bytes) in files.iter().zip(pristine::contents(repository, &hashes)?) {
-        if let Some(bytes) = bytes {
+    for (path, hash) in &files {
+        if let Some(bytes) = pristine.content(hash)? {
             export::write(into, path, &bytes)?;
         }
     }
@@ -204,6 +210,13 @@ pub(super) fn in_step(repository: &Path, revision: &Revision, dirs: &[String]) -
 /// Tells whether the patch `old` is (still) there.
 pub(super) fn has(repository: &Path, old: &Revision) -> bool {
     resolve(repository, old.as_str()).is_ok()
+}
+
+/// Returns the paths in which the patch `new` differs from what was recorded when [`state`] said `old`; none when
+/// darcs does not keep that any more.
+pub(super) fn differences(repository: &Path, old: &str, new: &Revision) -> Option<Vec<String>> {
+    let (_, root) = old.split_once(' ')?;
+    kept(repository, new, |pristine| pristine.changed(root))
 }
 
 /// Returns the paths that the patches after `old` changed; none when `old` is not there (any more).
@@ -341,5 +354,43 @@ mod tests {
         }
         assert_eq!(said, ["cc x", "bb O'B <o@b>", "a1", "b1", "a&b/PKGBUILD"]);
         assert!(history.ended, "a patch that a tag names is not yet that patch");
+    }
+
+    fn run(dir: &Path, words: &[&str]) {
+        let mut command = Command::new("darcs");
+        let output =
+            command.args(words).current_dir(dir).env("HOME", dir).env("LC_ALL", "C.UTF-8").output().unwrap();
+        assert!(output.status.success(), "{words:?}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+
+    #[test]
+    fn what_is_read_without_darcs_is_what_darcs_says() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path();
+        std::fs::write(path.join("words"), "ü is\n\n[a name]\nx**20200101000000] \nhash: 0\n").unwrap();
+        let repository = path.join("repository");
+        run(path, &["init", "-q", "repository"]);
+        let record = ["record", "-qla", "--ignore-times", "-A", "[ä <a@b>"];
+        let acts: [&[&str]; 5] = [
+            &[&record[..], &["-m", "one"]].concat(),
+            &[&record[..], &["--logfile", "../words"]].concat(),
+            &["tag", "-q", "-A", "x", "a tag"],
+            &["mv", "-q", "a\\ b", "moved"],
+            &[&record[..], &["-m", "last"]].concat(),
+        ];
+        for (round, act) in acts.iter().enumerate() {
+            for name in ["a\\ b/é/f g", "c/\u{a0}", &format!("d{round}")] {
+                let file = repository.join(name);
+                std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+                std::fs::write(file, round.to_string()).unwrap();
+            }
+            run(&repository, act);
+            let Some(inventory) = Inventory::read(&repository) else { panic!("{act:?}") };
+            assert_eq!(inventory.tip, tip_asked_for(&repository).unwrap(), "{act:?}");
+            let files = list(&repository, &inventory.tip, None).unwrap();
+            let mut said = show_files(&repository, None).unwrap();
+            said.sort();
+            assert_eq!(files, said, "{act:?}");
+        }
     }
 }

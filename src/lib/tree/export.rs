@@ -13,7 +13,7 @@ use crate::config::{Format, TreeSection};
 pub(super) const FILE_LIMIT: u64 = 1 << 20;
 
 /// The directory of the schemes that recipes include.
-pub(super) const SCHEMES: &str = "source/include";
+pub const SCHEMES: &str = "source/include";
 
 /// What of a tree is wanted.
 pub(super) struct Selection<'a> {

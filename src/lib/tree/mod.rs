@@ -10,6 +10,7 @@ mod command;
 mod darcs;
 mod export;
 mod git;
+mod inventory;
 mod kept;
 mod packages;
 mod paths;
@@ -34,6 +35,7 @@ mod keeping;
 mod repositories;
 
 pub use ages::Change;
+pub use export::SCHEMES;
 pub use packages::{packages_in, published, published_paths};
 pub use paths::{recipe_directory, recipes_of};
 pub use read::{Desk, find, read, read_all};

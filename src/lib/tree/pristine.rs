@@ -1,76 +1,177 @@
-//! The files of a darcs repository's last patch, from where darcs keeps them: all at once, where asking it for each
-//! would take a moment for each. Each is believed only by its hash.
+//! The files of a darcs repository's last patch, from where darcs keeps them: at once, where asking it takes a moment
+//! for each. A directory is a list of names with hashes, as a file is; each is believed only by its hash.
 
-use std::path::Path;
+use std::collections::BTreeMap;
+use std::io::Read;
+use std::path::{Path, PathBuf};
 
+use flate2::read::GzDecoder;
 use sha2::{Digest, Sha256};
 
-use super::command::{limited, limited_output};
 use super::export::FILE_LIMIT;
+use super::inventory::digest;
+use super::paths::clean;
 use crate::base::durable;
 use crate::base::{Error, Result};
 
-const SECONDS: u32 = 600;
+/// The largest directory that is read, bytes: a hundred times the largest we know.
+const LARGEST: u64 = 16 << 20;
 
-/// So many files are unpacked at once: their names fit into a command line.
-const AT_ONCE: usize = 500;
-
-/// Returns the contents of the files with these `hashes`, in their order; none for those that are too large.
-///
-/// # Errors
-/// Darcs keeps them in another way, or what it keeps is damaged.
-pub(super) fn contents(repository: &Path, hashes: &[&str]) -> Result<Vec<Option<Vec<u8>>>> {
-    let mut all = Vec::with_capacity(hashes.len());
-    for some in hashes.chunks(AT_ONCE) {
-        all.extend(unpack(repository, some)?);
-    }
-    Ok(all)
+/// What darcs keeps of one moment.
+pub(super) struct Pristine {
+    kept: PathBuf,
+    root: String,
 }
 
-fn unpack(repository: &Path, hashes: &[&str]) -> Result<Vec<Option<Vec<u8>>>> {
-    let what = format!("unpack the files of {}", repository.display());
-    let wrong = || Error::wrong(format!("cannot {what}: they are not what their names say"));
-    let digits = |hash: &&str| hash.len() == 64 && hash.bytes().all(|byte| byte.is_ascii_hexdigit());
-    if !hashes.iter().all(digits) {
-        return Err(wrong());
+/// A file or a directory, by its hash.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Entry {
+    File(String),
+    Directory(String),
+}
+
+type Directory = BTreeMap<String, Entry>;
+
+impl Pristine {
+    /// Returns what the hash `root` stands for in `repository`.
+    pub(super) fn new(repository: &Path, root: &str) -> Self {
+        Self { kept: repository.join("_darcs/pristine.hashed"), root: root.to_owned() }
     }
-    let kept = repository.join("_darcs/pristine.hashed");
-    let sizes: Vec<u64> = hashes.iter().map(|hash| size(&kept.join(hash))).collect::<Result<_>>()?;
-    let small = |size: &u64| *size <= FILE_LIMIT;
-    let mut command = limited("gzip", SECONDS);
-    // Forced: what is not packed, and has not the name of a packed file, comes out as it is.
-    command.args(["-dcf", "--"]);
-    command.args(hashes.iter().zip(&sizes).filter(|(_, size)| small(size)).map(|(hash, _)| kept.join(hash)));
-    let total = sizes.iter().filter(|size| small(size)).sum();
-    let bytes =
-        if total == 0 { Vec::new() } else { limited_output(command, total, &what)?.ok_or_else(wrong)? };
-    let mut rest = bytes.as_slice();
-    let mut one = |hash: &str, size: u64| {
-        let (bytes, more) = rest.split_at_checked(usize::try_from(size).ok()?)?;
-        rest = more;
-        (hash_of(bytes) == hash).then(|| bytes.to_owned())
+
+    /// Returns the files in and below the directory `dir` (all: the empty path) with their hashes, sorted; a file is
+    /// below itself.
+    ///
+    /// # Errors
+    /// Darcs keeps them in another way, not here, or what it keeps is damaged.
+    pub(super) fn below(&self, dir: &str) -> Result<Vec<(String, String)>> {
+        let (mut found, mut left) = (Vec::new(), Vec::new());
+        left.extend(self.entry(dir)?.map(|entry| (dir.to_owned(), entry)));
+        while let Some((path, entry)) = left.pop() {
+            match entry {
+                Entry::File(hash) => found.extend(clean(&path).map(|path| (path.to_owned(), hash))),
+                Entry::Directory(hash) => {
+                    let inside = self.directory(&hash)?.into_iter();
+                    left.extend(inside.map(|(name, entry)| (joined(&path, &name), entry)));
+                }
+            }
+        }
+        found.sort();
+        Ok(found)
+    }
+
+    /// Returns the paths, as they are kept, of the files that are not the same in `old`.
+    ///
+    /// # Errors
+    /// As [`Pristine::below`]; darcs may have removed what it kept of the past.
+    pub(super) fn changed(&self, old: &str) -> Result<Vec<String>> {
+        let directory = |hash: &str| Some(Entry::Directory(hash.to_owned()));
+        let (mut found, mut left) =
+            (Vec::new(), vec![(String::new(), directory(old), directory(&self.root))]);
+        while let Some((path, old, new)) = left.pop() {
+            if old == new {
+                continue;
+            }
+            if matches!((&old, &new), (Some(Entry::File(_)), _) | (_, Some(Entry::File(_)))) {
+                found.push(path.clone());
+            }
+            let (mut old, mut new) = (self.inside(old)?, self.inside(new)?);
+            for name in old.keys().chain(new.keys()).cloned().collect::<Vec<_>>() {
+                left.push((joined(&path, &name), old.remove(&name), new.remove(&name)));
+            }
+        }
+        Ok(found)
+    }
+
+    /// Returns the content of the file `hash`; none when it is too large.
+    ///
+    /// # Errors
+    /// As [`Pristine::below`].
+    pub(super) fn content(&self, hash: &str) -> Result<Option<Vec<u8>>> {
+        self.read(hash, FILE_LIMIT)
+    }
+
+    fn entry(&self, path: &str) -> Result<Option<Entry>> {
+        let mut entry = Some(Entry::Directory(self.root.clone()));
+        for name in path.split('/').filter(|name| !name.is_empty()) {
+            entry = self.inside(entry)?.remove(name);
+        }
+        Ok(entry)
+    }
+
+    /// Nothing is in what is not there, or a file.
+    fn inside(&self, entry: Option<Entry>) -> Result<Directory> {
+        match entry {
+            Some(Entry::Directory(hash)) => self.directory(&hash),
+            Some(Entry::File(_)) | None => Ok(Directory::new()),
+        }
+    }
+
+    fn directory(&self, hash: &str) -> Result<Directory> {
+        let bytes = self.read(hash, LARGEST)?.ok_or_else(|| self.wrong("is too large"))?;
+        directory(&bytes).ok_or_else(|| self.wrong("is written in another way"))
+    }
+
+    fn read(&self, hash: &str, limit: u64) -> Result<Option<Vec<u8>>> {
+        let digest = digest(hash).ok_or_else(|| self.wrong("has another name"))?;
+        let path = self.kept.join(hash);
+        let failed = |source| Error::io("read", &path, source);
+        let mut file = durable::open_regular(&path)?.take(limit + 1);
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes).map_err(failed)?;
+        if bytes.starts_with(&[0x1f, 0x8b]) {
+            let mut plain = Vec::new();
+            GzDecoder::new(bytes.as_slice()).take(limit + 1).read_to_end(&mut plain).map_err(failed)?;
+            bytes = plain;
+        }
+        if bytes.len() as u64 > limit {
+            return Ok(None);
+        }
+        let found: String = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+        if found == digest { Ok(Some(bytes)) } else { Err(self.wrong("is not what its name says")) }
+    }
+
+    fn wrong(&self, why: &str) -> Error {
+        Error::wrong(format!("cannot read what darcs keeps in {}: it {why}", self.kept.display()))
+    }
+}
+
+fn joined(dir: &str, name: &str) -> String {
+    if dir.is_empty() { name.to_owned() } else { format!("{dir}/{name}") }
+}
+
+/// Takes apart what darcs writes of a directory: for each entry a line with its kind, one with its name, one with its
+/// hash. Names that are no UTF-8 are passed over.
+fn directory(bytes: &[u8]) -> Option<Directory> {
+    let lines: Vec<&[u8]> = match bytes.strip_suffix(b"\n") {
+        Some(bytes) => bytes.split(|&byte| byte == b'\n').collect(),
+        None if bytes.is_empty() => Vec::new(),
+        None => return None,
     };
-    let each = |(hash, size): (&&str, u64)| match small(&size) {
-        true => one(hash, size).map(Some).ok_or_else(wrong),
-        false => Ok(None),
-    };
-    hashes.iter().zip(sizes).map(each).collect()
+    let (entries, []) = lines.as_chunks::<3>() else { return None };
+    let mut found = Directory::new();
+    for [kind, name, hash] in entries {
+        let hash = std::str::from_utf8(hash).ok()?.to_owned();
+        let entry = match *kind {
+            b"file:" => Entry::File(hash),
+            b"directory:" => Entry::Directory(hash),
+            _ => return None,
+        };
+        if let Ok(name) = std::str::from_utf8(name) {
+            found.insert(unescaped(name)?, entry);
+        }
+    }
+    Some(found)
 }
 
-/// Returns how large a file is once it is unpacked, as the end of a packed one says.
-fn size(path: &Path) -> Result<u64> {
-    if path.symlink_metadata().is_ok_and(|meta| meta.len() > FILE_LIMIT) {
-        return Ok(FILE_LIMIT + 1);
+/// Darcs writes spaces and backslashes as their numbers between backslashes.
+fn unescaped(name: &str) -> Option<String> {
+    let mut parts = name.split('\\');
+    let mut plain = parts.next()?.to_owned();
+    while let Some(number) = parts.next() {
+        plain.push(char::from_u32(number.parse().ok()?)?);
+        plain.push_str(parts.next()?);
     }
-    let bytes = durable::read(path, FILE_LIMIT)?;
-    match (bytes.as_slice(), bytes.last_chunk::<4>()) {
-        ([0x1f, 0x8b, ..], Some(end)) => Ok(u64::from(u32::from_le_bytes(*end))),
-        (plain, _) => Ok(plain.len() as u64),
-    }
-}
-
-fn hash_of(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+    Some(plain)
 }
 
 #[cfg(test)]
@@ -78,38 +179,96 @@ mod tests {
     use super::*;
     use std::process::Command;
 
-    /// A place as darcs keeps it, with one packed and one plain file.
-    fn kept(packed: &str, plain: &str) -> (tempfile::TempDir, [String; 2]) {
-        let place = tempfile::tempdir().unwrap();
-        let dir = place.path().join("_darcs/pristine.hashed");
-        std::fs::create_dir_all(&dir).unwrap();
-        let hashes = [packed, plain].map(|text| hash_of(text.as_bytes()));
-        std::fs::write(dir.join(&hashes[0]), packed).unwrap();
-        std::fs::write(dir.join(&hashes[1]), plain).unwrap();
-        assert!(Command::new("gzip").arg(dir.join(&hashes[0])).status().unwrap().success());
-        std::fs::rename(dir.join(format!("{}.gz", hashes[0])), dir.join(&hashes[0])).unwrap();
-        (place, hashes)
-    }
+    /// A place as darcs keeps things.
+    struct Kept(tempfile::TempDir);
 
-    fn read(place: &tempfile::TempDir, hashes: &[String; 2]) -> Result<Vec<Option<Vec<u8>>>> {
-        contents(place.path(), &hashes.each_ref().map(String::as_str))
+    impl Kept {
+        fn new() -> Self {
+            let place = tempfile::tempdir().unwrap();
+            std::fs::create_dir_all(place.path().join("_darcs/pristine.hashed")).unwrap();
+            Self(place)
+        }
+
+        fn at(&self, hash: &str) -> PathBuf {
+            self.0.path().join("_darcs/pristine.hashed").join(hash)
+        }
+
+        fn put(&self, text: &str) -> String {
+            let hash: String = Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect();
+            std::fs::write(self.at(&hash), text).unwrap();
+            hash
+        }
+
+        fn pack(&self, hash: &str) {
+            assert!(Command::new("gzip").arg(self.at(hash)).status().unwrap().success());
+            std::fs::rename(self.at(&format!("{hash}.gz")), self.at(hash)).unwrap();
+        }
+
+        fn pristine(&self, root: &str) -> Pristine {
+            Pristine::new(self.0.path(), root)
+        }
     }
 
     #[test]
     fn files_come_out_as_they_went_in_packed_or_not() {
-        let (place, hashes) = kept("one", "two, longer");
-        let found = read(&place, &hashes).unwrap();
-        assert_eq!(found, [Some(b"one".to_vec()), Some(b"two, longer".to_vec())]);
+        let kept = Kept::new();
+        let (one, two) = (kept.put("one"), kept.put("two, longer"));
+        let root = kept.put(&format!("file:\na\\32\\\\92\\b\n{one}\nfile:\nc\n{two}\n"));
+        kept.pack(&one);
+        kept.pack(&root);
+        let pristine = kept.pristine(&root);
+        let found = pristine.below("").unwrap();
+        assert_eq!(found, [("a \\b".to_owned(), one.clone()), ("c".to_owned(), two.clone())]);
+        assert_eq!(pristine.content(&one).unwrap(), Some(b"one".to_vec()));
+        assert_eq!(pristine.content(&two).unwrap(), Some(b"two, longer".to_vec()));
     }
 
     #[test]
-    fn a_file_that_is_not_what_its_name_says_is_not_believed() {
-        let (place, hashes) = kept("one", "two");
-        let dir = place.path().join("_darcs/pristine.hashed");
-        std::fs::write(dir.join(&hashes[1]), "owt").unwrap();
-        assert!(read(&place, &hashes).is_err());
-        std::fs::remove_file(dir.join(&hashes[0])).unwrap();
-        assert!(read(&place, &hashes).is_err());
-        assert!(contents(place.path(), &["../../../etc/passwd"]).is_err());
+    fn a_file_that_unpacks_to_too_much_is_none() {
+        let kept = Kept::new();
+        let hash = kept.put(&"x".repeat(FILE_LIMIT as usize + 1));
+        assert_eq!(kept.pristine("").content(&hash).unwrap(), None);
+        kept.pack(&hash);
+        assert_eq!(kept.pristine("").content(&hash).unwrap(), None);
+    }
+
+    #[test]
+    fn what_is_not_what_its_name_says_or_not_written_so_is_not_believed() {
+        let kept = Kept::new();
+        let hash = kept.put("one");
+        std::fs::write(kept.at(&hash), "owt").unwrap();
+        assert!(kept.pristine("").content(&hash).is_err());
+        std::fs::remove_file(kept.at(&hash)).unwrap();
+        assert!(kept.pristine("").content(&hash).is_err());
+        assert!(kept.pristine("").content("../../../etc/passwd").is_err());
+        for text in ["x", "file:\na\n", "link:\na\nb\n", "file:\na\\b\nc\n", "file:\na\\x\\\nc\n"] {
+            let root = kept.put(text);
+            assert!(kept.pristine(&root).below("").is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_path_that_climbs_is_no_file() {
+        let kept = Kept::new();
+        let one = kept.put("one");
+        let dir = kept.put(&format!("file:\n..\n{one}\nfile:\na/../../b\n{one}\nfile:\nc\n{one}\n"));
+        let root = kept.put(&format!("directory:\n..\n{dir}\ndirectory:\nd\n{dir}\n"));
+        assert_eq!(kept.pristine(&root).below("").unwrap(), [("d/c".to_owned(), one)]);
+    }
+
+    #[test]
+    fn what_two_moments_differ_in_is_found_without_looking_at_the_rest() {
+        let kept = Kept::new();
+        let (one, two, never) = (kept.put("one"), kept.put("two"), "0".repeat(64));
+        let dir = |text: &str| kept.put(text);
+        let (a, b) =
+            (dir(&format!("file:\nf\n{one}\n")), dir(&format!("file:\nf\n{two}\nfile:\ng\n{one}\n")));
+        let same = format!("directory:\nnot-there\n{never}\n");
+        let old = dir(&format!("{same}directory:\nd\n{a}\ndirectory:\nold\n{a}\nfile:\nx\n{one}\n"));
+        let new = dir(&format!("{same}directory:\nd\n{b}\nfile:\nnew\n{one}\ndirectory:\nx\n{a}\n"));
+        let mut found = kept.pristine(&new).changed(&old).unwrap();
+        found.sort();
+        assert_eq!(found, ["d/f", "d/g", "new", "old/f", "x", "x/f"]);
+        assert!(kept.pristine(&new).changed(&never).is_err(), "what is not kept any more");
     }
 }

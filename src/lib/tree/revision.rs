@@ -90,7 +90,7 @@ impl<'a> Repository<'a> {
     pub fn list(&self, revision: &Revision) -> Result<Vec<String>> {
         let found = match self.section.scm {
             Scm::Git => git::list(self.path(), revision, None),
-            Scm::Darcs => darcs::list(self.path(), revision),
+            Scm::Darcs => darcs::list(self.path(), revision, None),
             Scm::None => plain::list(self.path()),
         };
         self.recipes(found)
@@ -107,6 +107,9 @@ impl<'a> Repository<'a> {
         }
         let mut listed = match self.section.scm {
             Scm::Git if paths.len() <= FEW => self.recipes(git::list(self.path(), revision, Some(paths)))?,
+            Scm::Darcs if paths.len() <= FEW => {
+                self.recipes(darcs::list(self.path(), revision, Some(paths)))?
+            }
             Scm::Git | Scm::Darcs | Scm::None => self.list(revision)?,
         };
         let wanted: HashSet<&String> = paths.iter().collect();
@@ -129,7 +132,7 @@ impl<'a> Repository<'a> {
     pub fn state(&self, revision: &Revision) -> Result<Option<String>> {
         let found = match self.section.scm {
             Scm::Git => Ok(Some(revision.to_string())),
-            Scm::Darcs => darcs::state(self.path(), revision),
+            Scm::Darcs => Ok(darcs::state(self.path(), revision)),
             Scm::None => plain::tip(self.section).map(|tip| (tip == *revision).then(|| tip.to_string())),
         };
         found.map_err(|error| self.named(error))
@@ -143,7 +146,8 @@ impl<'a> Repository<'a> {
     pub(super) fn changes(&self, old: &str, revision: &Revision) -> Result<Option<Vec<String>>> {
         match (self.section.scm, old.parse::<Revision>()) {
             (Scm::Git, Ok(old)) => self.changed(Some(&old), revision),
-            (Scm::Git | Scm::Darcs | Scm::None, _) => Ok(None),
+            (Scm::Darcs, _) => Ok(darcs::differences(self.path(), old, revision)),
+            (Scm::Git | Scm::None, _) => Ok(None),
         }
     }
 
@@ -159,7 +163,7 @@ impl<'a> Repository<'a> {
     ) -> Result<Option<Vec<(String, String)>>> {
         let found = match self.section.scm {
             Scm::Git => git::contents(self.path(), revision, dirs).map(Some),
-            Scm::Darcs => darcs::contents(self.path(), revision),
+            Scm::Darcs => Ok(darcs::contents(self.path(), revision, dirs)),
             Scm::None => plain::contents(self.section).map(Some),
         };
         found.map_err(|error| self.named(error))
@@ -173,7 +177,8 @@ impl<'a> Repository<'a> {
         let Some(path) = clean(path) else { return Ok(false) };
         let found = match self.section.scm {
             Scm::Git => git::exists(self.path(), revision, path),
-            Scm::Darcs => darcs::list(self.path(), revision).map(|paths| paths.iter().any(|own| own == path)),
+            Scm::Darcs => darcs::list(self.path(), revision, Some(&[path.to_owned()]))
+                .map(|paths| paths.iter().any(|own| own == path)),
             Scm::None => Ok(self.path().join(path).symlink_metadata().is_ok_and(|meta| meta.is_file())),
         };
         found.map_err(|error| self.named(error))
@@ -192,6 +197,19 @@ impl<'a> Repository<'a> {
             (Scm::None, _) => Err(Error::wrong("cannot compare revisions: the tree has no version control")),
         };
         found.map_err(|error| self.named(error))
+    }
+
+    /// Returns the paths that were changed after [`Repository::state`] said `old` (or after the revision `old`) up to
+    /// `new`; none when that is not known any more.
+    ///
+    /// # Errors
+    /// As [`Repository::changed`].
+    pub fn changed_since(&self, old: &str, new: &Revision) -> Result<Option<Vec<String>>> {
+        if let Some(paths) = self.changes(old, new)? {
+            return Ok(Some(paths));
+        }
+        let revision = old.split(' ').next().unwrap_or_default().parse()?;
+        self.changed(Some(&revision), new)
     }
 
     /// Returns those of the directories `dirs` whose .SRCINFO is as new as their PKGBUILD: no commit up to `revision`
