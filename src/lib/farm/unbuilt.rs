@@ -231,7 +231,7 @@ fn blamed<'a>(problem: &Problem, ages: &'a HashMap<String, Change>) -> Option<(&
     let scheme = scheme_of(problem).and_then(|path| Some((later(&path)?, path)));
     Some(match (scheme, later(SCHEMES)) {
         (Some((change, path)), _) => (change, format!(" to {path}")),
-        (None, Some(_)) => (own, ", or since a scheme it includes was changed".to_owned()),
+        (None, Some(_)) => (own, ", or since a scheme it may include was changed".to_owned()),
         (None, None) => (own, String::new()),
     })
 }

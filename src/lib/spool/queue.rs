@@ -419,21 +419,21 @@ mod tests {
     fn an_enqueue_that_is_asked_again_finishes_what_the_first_had_no_time_for() {
         let place = tempfile::tempdir().unwrap();
         let spool = Spool::create(&place.path().join("spool")).unwrap();
-        let enqueue = |item: &str| {
+        let asked = |item: &str| {
             let ask = Ask { item: item.parse().unwrap(), ..ask() };
-            super::enqueue(&spool, &[ask], &Clock::system(), Duration::ZERO).unwrap()
+            enqueue(&spool, &[ask], &Clock::system(), Duration::ZERO).unwrap()
         };
         let waiting = || -> Vec<Entry> { list::waiting(&spool).unwrap() };
-        enqueue("gcc-1-1-x86_64");
+        asked("gcc-1-1-x86_64");
         let first = waiting().remove(0);
         let text = std::fs::read(&first.path).unwrap();
-        enqueue("gcc-2-1-x86_64");
+        asked("gcc-2-1-x86_64");
         // Its maker died before the earlier one made way.
         let (tree, name) = (&first.name.tree, &first.name.item.name);
         std::fs::remove_file(&list::done_of(&spool, tree, name).unwrap()[0].path).unwrap();
         std::fs::write(&first.path, text).unwrap();
         assert_eq!(waiting().len(), 2);
-        assert!(matches!(*enqueue("gcc-2-1-x86_64"), [Answer::There(_)]));
+        assert!(matches!(*asked("gcc-2-1-x86_64"), [Answer::There(_)]));
         assert_eq!(waiting().len(), 1);
     }
 }
