@@ -133,12 +133,32 @@ fn a_failing_repository_command_is_retried_and_said() {
     let text = fs::read_to_string(farm.at("syncpkg.toml")).unwrap();
     let repo = format!("[tree.current]\nrepo = [\"{}\", \"{{file}}\"]\n", add.display());
     fs::write(farm.at("syncpkg.toml"), text.replace("[tree.current]\n", &repo)).unwrap();
-    farm.ok("syncpkgd --once");
-    let why = farm.ok("syncpkg-why gcc");
-    assert!(farm.files("hold").len() == 2, "{why}");
+    farm.no("syncpkgd --once", 75, "add failed (exit status: 3): database is locked");
+    assert!(farm.ok("syncpkg-why gcc").contains("database is locked"));
+    assert_eq!(farm.files("hold").len(), 2);
     fs::write(farm.at("packages/ok"), "").unwrap();
     farm.ok("syncpkgd --once");
-    assert!(farm.files("hold").is_empty());
+    assert!(farm.files("hold").is_empty(), "neither the package nor the reason");
+}
+
+#[test]
+fn a_reason_without_packages_is_swept_away_after_a_day() {
+    let farm = built("gcc");
+    fs::create_dir(farm.at("packages")).unwrap();
+    fs::write(farm.at(PACKAGE), "other").unwrap();
+    farm.ok("syncpkgd --once");
+    let hold = |end: &str| {
+        let all = fs::read_dir(farm.at("spool/hold")).unwrap().map(|entry| entry.unwrap().path());
+        all.into_iter().find(|path| path.to_str().unwrap().ends_with(end)).unwrap()
+    };
+    let reason = hold(".why");
+    let yesterday = std::time::SystemTime::now() - std::time::Duration::from_secs(25 * 3600);
+    fs::File::open(&reason).unwrap().set_modified(yesterday).unwrap();
+    farm.ok("syncpkgd --once");
+    assert!(reason.exists(), "it says why they are held");
+    fs::remove_dir_all(hold(".unwanted")).unwrap();
+    farm.ok("syncpkgd --once");
+    assert!(!reason.exists());
 }
 
 #[test]

@@ -183,8 +183,8 @@ fn busy(stage: &Stage) -> Held {
     Held { lib }
 }
 
-/// A busy farm whose next round has something to do in each of its parts: a lease is lost, a package is to be
-/// published, mails are owed, somebody has handed something in.
+/// A busy farm whose next round has something to do in each of its parts: a lease is lost, a package that could not be
+/// published before is, mails are owed, somebody has handed something in.
 fn eventful(stage: &Stage) -> String {
     busy(stage);
     stage.ok("syncpkg-enqueue --priority urgent pub");
@@ -192,6 +192,8 @@ fn eventful(stage: &Stage) -> String {
     stage.ok("syncpkgd --once");
     let file = "--file pub-1-1-x86_64.pkg.tar.gz";
     stage.later(601).ok(&format!("syncpkg-report {claim} --outcome built --log log {file}"));
+    let hold = fs::read_dir(stage.at("spool/hold")).unwrap().next().unwrap().unwrap().path();
+    fs::write(format!("{}.why", hold.display()), "a disk was full\n").unwrap();
     stage.ok("syncpkg-enqueue --priority urgent --force tool");
     let tool = stage.claim("b3");
     stage.ok(&format!("syncpkg-report {tool} --outcome failed --stage build --log log"));

@@ -78,6 +78,18 @@ impl Error {
     }
 }
 
+/// Turns what is missing or damaged into none: trying again mends neither. What cannot be read just now has not said
+/// that it is either, and stays an error.
+///
+/// # Errors
+/// As `read`, where trying again may help.
+pub fn readable<T>(read: Result<T>) -> Result<Option<T>> {
+    match read {
+        Err(error) if error.kind == Kind::Again => Err(error),
+        read => Ok(read.ok()),
+    }
+}
+
 /// Returns the words of the C library for `source`, without Rust's `(os error N)`.
 pub fn reason(source: &io::Error) -> String {
     plain(&source.to_string())

@@ -30,6 +30,14 @@ pub fn exclusive(path: &Path, patience: Duration) -> Result<Lock> {
     wait(open_file(path)?, path, patience, fs2::FileExt::try_lock_exclusive)
 }
 
+/// Takes the exclusive lock on the file `path`, made if missing; none when somebody holds it.
+///
+/// # Errors
+/// It cannot be told whether somebody does.
+pub fn if_free(path: &Path) -> Result<Option<Lock>> {
+    attempt(open_file(path)?, path, Duration::ZERO, fs2::FileExt::try_lock_exclusive)
+}
+
 /// Takes the exclusive lock on the directory `path`, which is never made, waiting up to `patience`.
 ///
 /// # Errors
@@ -46,24 +54,27 @@ pub fn shared_dir(path: &Path, patience: Duration) -> Result<Lock> {
     wait(open_dir(path)?, path, patience, fs2::FileExt::try_lock_shared)
 }
 
-fn wait(
+fn wait(file: File, path: &Path, patience: Duration, lock: fn(&File) -> std::io::Result<()>) -> Result<Lock> {
+    attempt(file, path, patience, lock)?
+        .ok_or_else(|| Error::again(format!("cannot lock {}: somebody else holds it", path.display())))
+}
+
+fn attempt(
     file: File,
     path: &Path,
     patience: Duration,
-    attempt: fn(&File) -> std::io::Result<()>,
-) -> Result<Lock> {
+    lock: fn(&File) -> std::io::Result<()>,
+) -> Result<Option<Lock>> {
     let start = Instant::now();
     let mut pause = Duration::from_millis(1);
     loop {
-        match attempt(&file) {
-            Ok(()) => return Ok(Lock { _file: file }),
+        match lock(&file) {
+            Ok(()) => return Ok(Some(Lock { _file: file })),
             Err(source) if source.kind() == std::io::ErrorKind::Interrupted => {}
             Err(source) if source.kind() != std::io::ErrorKind::WouldBlock => {
                 return Err(Error::io("lock", path, source));
             }
-            Err(_) if start.elapsed() >= patience => {
-                return Err(Error::again(format!("cannot lock {}: somebody else holds it", path.display())));
-            }
+            Err(_) if start.elapsed() >= patience => return Ok(None),
             Err(_) => {
                 sleep(pause);
                 pause = (pause * 2).min(Duration::from_millis(50));
@@ -103,7 +114,9 @@ mod tests {
         let path = place.path().join("lock");
         let held = exclusive(&path, Duration::ZERO).unwrap();
         assert_eq!(exclusive(&path, Duration::ZERO).unwrap_err().kind.status(), 75);
+        assert!(if_free(&path).unwrap().is_none());
         drop(held);
+        assert!(if_free(&path).unwrap().is_some());
         let _one = shared_dir(place.path(), Duration::ZERO).unwrap();
         let _two = shared_dir(place.path(), Duration::ZERO).unwrap();
         assert_eq!(exclusive_dir(place.path(), Duration::ZERO).unwrap_err().kind.status(), 75);

@@ -21,7 +21,7 @@ pub struct Wish {
 /// As the mailbox's abort.
 pub fn abort(spool: &Spool, text: &str, wish: &Wish, clock: &Clock) -> Result<Vec<Listed>> {
     let ended = mailbox::abort(spool, text, &wish.by, &wish.reason, clock)?;
-    Ok(ended.iter().map(|entry: &Entry| Listed::of(spool, entry, clock)).collect())
+    ended.iter().map(|entry: &Entry| Listed::of(spool, entry, clock)).collect()
 }
 
 /// Asks the spool's owner to abort what `text` means.

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use crate::base::durable::{self, Put};
-use crate::base::error::Kind;
+use crate::base::error::{Kind, readable};
 use crate::base::output::inert;
 use crate::base::{Error, Result, child, lock};
 use crate::config::{Config, TreeSection};
@@ -23,38 +23,46 @@ struct Held {
     report: Report,
 }
 
-/// Publishes what is held; returns a line for each ticket that was.
+/// Publishes what is held; `done` gets a line for each ticket that was.
 ///
 /// # Errors
-/// The last failure that is not one ticket's own; the others were tried all the same.
-pub fn publish(config: &Config, spool: &Spool) -> Result<Vec<String>> {
-    let (mut lines, mut failed) = (Vec::new(), Ok(()));
+/// The last failure that trying again may mend, or that is not one ticket's own; the others were tried all the same.
+pub fn publish(config: &Config, spool: &Spool, done: &mut Vec<String>) -> Result<()> {
+    let mut failed = Ok(());
     for (tree, held) in held(spool)? {
-        match of_tree(config, spool, &tree, &held) {
-            Ok(done) => lines.extend(done),
+        match of_tree(config, spool, &tree, &held, done) {
+            Ok(None) => {}
+            Ok(Some(error)) => failed = Err(error),
             Err(error) => {
                 held.iter().try_for_each(|held| postpone(spool, &held.entry, &error.to_string()))?;
                 failed = Err(error.within(format!("cannot publish packages of {tree}")));
             }
         }
     }
-    failed.map(|()| lines)
+    failed
 }
 
 fn held(spool: &Spool) -> Result<BTreeMap<Tree, Vec<Held>>> {
     let mut by_tree: BTreeMap<Tree, Vec<Held>> = BTreeMap::new();
     for (id, epoch) in report::held(spool)? {
         let Some(entry) = report::ended(spool, &id, epoch)? else { continue };
-        if let (State::Built, Some(report)) = (entry.state(), entry.report(spool)) {
-            // One that cannot be read holds up nobody else; syncpkg-check names it.
-            let Ok(ticket) = entry.ticket() else { continue };
+        if let (State::Built, Some(report)) = (entry.state(), entry.report(spool)?) {
+            // One that is damaged holds up nobody else; syncpkg-check names it.
+            let Some(ticket) = readable(entry.ticket())? else { continue };
             by_tree.entry(ticket.tree.clone()).or_default().push(Held { entry, ticket, report });
         }
     }
     Ok(by_tree)
 }
 
-fn of_tree(config: &Config, spool: &Spool, tree: &Tree, held: &[Held]) -> Result<Vec<String>> {
+/// Publishes what is held of one tree. Returns what went wrong with one of the tickets, if trying again may mend it.
+fn of_tree(
+    config: &Config,
+    spool: &Spool,
+    tree: &Tree,
+    held: &[Held],
+    done: &mut Vec<String>,
+) -> Result<Option<Error>> {
     let section = config
         .tree
         .get(tree)
@@ -66,7 +74,7 @@ fn of_tree(config: &Config, spool: &Spool, tree: &Tree, held: &[Held]) -> Result
     paths.dedup();
     let readings = tree::read(section, tree, &tip, &paths, &Desk::of(spool))?;
     let wanted: BTreeMap<&String, &Reading> = paths.iter().zip(&readings).collect();
-    let mut lines = Vec::new();
+    let mut failed = None;
     for one in held {
         let verdict = match wanted.get(&one.ticket.path).copied() {
             Some(Err(_)) if !repository.exists(&tip, &one.ticket.path)? => {
@@ -79,21 +87,31 @@ fn of_tree(config: &Config, spool: &Spool, tree: &Tree, held: &[Held]) -> Result
             Verdict::Never(why) => set_aside(spool, &one.entry, &why)?,
             Verdict::Wanted => match one_ticket(spool, section, one) {
                 Ok(()) => {
-                    lines.push(format!("published {}", one.entry.name.item));
+                    done.push(format!("published {}", one.entry.name.item));
                     waiting::settle(spool, &one.entry)?;
                 }
                 // Forced, though it is published: what is there stays, and holds up nobody.
                 Err(error) if error.kind == Kind::No => set_aside(spool, &one.entry, &error.to_string())?,
-                Err(error) => postpone(spool, &one.entry, &error.to_string())?,
+                Err(error) => {
+                    postpone(spool, &one.entry, &error.to_string())?;
+                    let worth_it = error.kind == Kind::Again;
+                    failed = worth_it
+                        .then(|| error.within(format!("cannot publish {}", one.entry.name.item)))
+                        .or(failed);
+                }
             },
         }
     }
-    Ok(lines)
+    Ok(failed)
 }
 
-/// A reason that has not changed is not written again.
+/// A reason that has not changed is not written again. What is not held any more needs none.
 fn postpone(spool: &Spool, entry: &Entry, why: &str) -> Result<()> {
-    let path = spool.hold_reason(&entry.name.id, entry.name.epoch);
+    let (id, epoch) = (&entry.name.id, entry.name.epoch);
+    if !durable::present(&spool.hold(id, epoch))? {
+        return Ok(());
+    }
+    let path = spool.hold_reason(id, epoch);
     durable::replace(&path, format!("{}\n", inert(why)).as_bytes()).map(drop)
 }
 
@@ -101,8 +119,8 @@ fn postpone(spool: &Spool, entry: &Entry, why: &str) -> Result<()> {
 fn set_aside(spool: &Spool, entry: &Entry, why: &str) -> Result<()> {
     let (id, epoch) = (&entry.name.id, entry.name.epoch);
     durable::replace(&spool.unwanted_reason(id, epoch), format!("{}\n", inert(why)).as_bytes())?;
-    durable::shift(&spool.hold(id, epoch), &spool.unwanted(id, epoch))?;
     durable::remove(&spool.hold_reason(id, epoch))?;
+    durable::shift(&spool.hold(id, epoch), &spool.unwanted(id, epoch))?;
     waiting::settle(spool, entry)
 }
 
@@ -167,11 +185,11 @@ fn one_ticket(spool: &Spool, section: &TreeSection, held: &Held) -> Result<()> {
         commands(&section.sign, target, &item.arch)?;
         commands(&section.repo, target, &item.arch)?;
     }
-    // Out of the hold in one step: half of the files would be looked for, and missed, for ever.
+    // First the reason: alone it would be believed. Then all in one step: half of the files would be missed for ever.
+    durable::remove(&spool.hold_reason(&held.entry.name.id, held.entry.name.epoch))?;
     let gone = spool.tmp().join(format!(".published-{}", crate::base::random::word(8)));
     durable::shift(&hold, &gone)?;
-    durable::remove_tree(&gone)?;
-    durable::remove(&spool.hold_reason(&held.entry.name.id, held.entry.name.epoch))
+    durable::remove_tree(&gone)
 }
 
 /// Finds the file of one promised package among what the build left, and where it goes.

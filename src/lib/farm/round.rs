@@ -8,7 +8,6 @@ use jiff::Timestamp;
 
 use super::{drop_box, publish};
 use crate::base::durable;
-use crate::base::error::Kind;
 use crate::base::output::inert;
 use crate::base::watch::Watch;
 use crate::base::{Clock, Error, Result, lock};
@@ -54,17 +53,14 @@ impl Round {
 /// # Errors
 /// The round could not be begun.
 pub fn go(config: &Config, spool: &Spool, clock: &Clock) -> Result<Option<Round>> {
-    let lock = match lock::exclusive(&spool.at("lock").join("round"), Duration::ZERO) {
-        Ok(lock) => lock,
-        Err(error) if error.kind == Kind::Again => return Ok(None),
-        Err(error) => return Err(error),
-    };
+    let Some(lock) = lock::if_free(&spool.at("lock").join("round"))? else { return Ok(None) };
     let before =
         fs::read_to_string(record(spool)).unwrap_or_default().lines().skip(1).map(str::to_owned).collect();
     let mut round = Round { before, ..Round::default() };
     round.part(drop_box::act(config, spool, clock));
     round.part(reclaim(config, spool, clock));
-    round.part(publish::publish(config, spool));
+    let published = publish::publish(config, spool, &mut round.done);
+    round.errors.extend(published.err());
     match waiting::wake_all(spool, WAKE) {
         Ok(more) => round.more = more,
         Err(error) => round.errors.push(error),

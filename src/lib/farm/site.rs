@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{unbuilt, why};
+use crate::base::error::readable;
 use crate::base::{Clock, Error, Result, durable};
 use crate::build::first_error;
 use crate::config::Config;
@@ -57,13 +58,15 @@ pub fn numbers(config: &Config, spool: &Spool, clock: &Clock) -> Result<Vec<Stri
 
 fn facts(config: &Config, spool: &Spool, clock: &Clock) -> Result<Facts> {
     let mut facts = Facts { free: durable::available(spool.root()).ok(), ..Facts::default() };
-    let published =
-        |entry: &crate::spool::Entry| entry.state() == State::Built && why::is_published(config, entry);
-    facts.published = list::done(spool, published)?.into_iter().map(|entry| entry.name.id).collect();
+    for entry in list::done(spool, |entry| entry.state() == State::Built)? {
+        if why::is_published(config, &entry)? {
+            facts.published.insert(entry.name.id);
+        }
+    }
     let mut queue = Queue::new(spool);
     for entry in InOrder::all(spool)? {
         let entry = entry?;
-        let Ok(ticket) = entry.ticket() else { continue };
+        let Some(ticket) = readable(entry.ticket())? else { continue };
         if let Some(blocker) = queue.blocker(&entry.name, &ticket)? {
             facts.waiting_reasons.insert(entry.name.id, blocker.to_string());
         }

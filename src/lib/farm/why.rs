@@ -6,12 +6,13 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::base::clock::{age, shown};
-use crate::base::{Clock, Error, Result};
+use crate::base::error::readable;
+use crate::base::{Clock, Error, Result, durable};
 use crate::config::Config;
 use crate::names::{Arch, Item, Outcome, State, Tree};
 use crate::spool::listed::{ending, waits_for};
 use crate::spool::waiting::Queue;
-use crate::spool::{Entry, InOrder, Spool, Stand, abort, builder, list};
+use crate::spool::{Entry, InOrder, Spool, Stand, abort, builder, list, report};
 use crate::tree;
 
 /// The answer for one package.
@@ -68,7 +69,7 @@ fn one(config: &Config, spool: &Spool, entry: &Entry, queue: &mut Queue, clock: 
         arch: entry.name.item.arch.clone(),
         item: entry.name.item.to_string(),
         state: entry.state(),
-        since: entry.report(spool).map_or_else(|| entry.since(), |report| report.ended),
+        since: entry.report(spool)?.map_or_else(|| entry.since(), |report| report.ended),
         why: reason(config, spool, entry, queue, clock)?,
     })
 }
@@ -93,7 +94,7 @@ pub fn reason(
             Ok(format!("{who} has been building it for {past} (try {n} of {most})"))
         }
         Stand::Done(outcome) => {
-            let (what, next) = ended(config, spool, entry, *outcome);
+            let (what, next) = ended(config, spool, entry, *outcome)?;
             Ok(next.map_or_else(|| what.clone(), |next| format!("{what}; next: {next}")))
         }
     }
@@ -103,7 +104,7 @@ fn waiting(spool: &Spool, entry: &Entry, queue: &mut Queue, clock: &Clock) -> Re
     if spool.is_paused() {
         return Ok(format!("all claims are paused: {} is there", spool.at("pause").display()));
     }
-    if let Some(text) = waits_for(spool, entry, entry.ticket().ok().as_ref(), queue, clock) {
+    if let Some(text) = waits_for(spool, entry, readable(entry.ticket())?.as_ref(), queue, clock)? {
         return Ok(text);
     }
     let arch = &entry.name.item.arch;
@@ -148,12 +149,15 @@ fn before(spool: &Spool, entry: &Entry) -> Result<usize> {
     Ok(count)
 }
 
-/// Says how it ended, in words that follow the outcome, and what makes it start again.
-fn ended(config: &Config, spool: &Spool, entry: &Entry, outcome: Outcome) -> (String, Option<String>) {
+/// What became of a ticket, and what makes it start again if anything has to.
+type Told = (String, Option<String>);
+
+/// Says how it ended, in words that follow the outcome.
+fn ended(config: &Config, spool: &Spool, entry: &Entry, outcome: Outcome) -> Result<Told> {
     let package = format!("{}/{}", entry.name.tree, entry.name.item.name);
-    let how = entry.report(spool).map(|report| ending(&report)).unwrap_or_default();
-    match outcome {
-        Outcome::Built => (built(config, spool, entry), None),
+    let how = entry.report(spool)?.map(|report| ending(&report)).unwrap_or_default();
+    Ok(match outcome {
+        Outcome::Built => (built(config, spool, entry)?, None),
         Outcome::Failed => {
             (how, Some(format!("a push that changes its recipe, or syncpkg-enqueue --force {package}")))
         }
@@ -168,28 +172,31 @@ fn ended(config: &Config, spool: &Spool, entry: &Entry, outcome: Outcome) -> (St
         }
         Outcome::Aborted => (how, Some(format!("syncpkg-enqueue {package}"))),
         Outcome::Superseded => (how, None),
-    }
+    })
 }
 
-fn built(config: &Config, spool: &Spool, entry: &Entry) -> String {
-    let (id, epoch) = (&entry.name.id, entry.name.epoch);
-    let reason = std::fs::read_to_string(spool.hold_reason(id, epoch));
+fn built(config: &Config, spool: &Spool, entry: &Entry) -> Result<String> {
     // First why this result is not: another of the same name may be.
-    match reason.or_else(|_| std::fs::read_to_string(spool.unwanted_reason(id, epoch))) {
-        Ok(why) => format!("not published: {}", why.trim_end()),
-        Err(_) if is_published(config, entry) => "published".to_owned(),
-        Err(_) if spool.hold(id, epoch).exists() => "published by the next round of syncpkgd".to_owned(),
-        Err(_) => "not in the package directory".to_owned(),
-    }
+    Ok(match report::why_held(spool, entry)? {
+        Some(why) => format!("not published: {why}"),
+        None if is_published(config, entry)? => "published".to_owned(),
+        None if durable::present(&spool.hold(&entry.name.id, entry.name.epoch))? => {
+            "published by the next round of syncpkgd".to_owned()
+        }
+        None => "not in the package directory".to_owned(),
+    })
 }
 
 /// Tells whether what a ticket made is in the package directory.
-pub fn is_published(config: &Config, entry: &Entry) -> bool {
+///
+/// # Errors
+/// The ticket cannot be read just now.
+pub fn is_published(config: &Config, entry: &Entry) -> Result<bool> {
     let item = &entry.name.item;
     let section = config.tree.get(&entry.name.tree);
-    section.zip(entry.ticket().ok()).is_some_and(|(section, ticket)| {
+    Ok(section.zip(readable(entry.ticket())?).is_some_and(|(section, ticket)| {
         tree::published(section, &ticket.packages, &item.version, &item.release, &item.arch)
-    })
+    }))
 }
 
 /// Says in one line why the wanted version `item` is not there, as far as the spool knows; `never` when nobody asked
@@ -211,11 +218,11 @@ pub fn cause(
     let (same, others): (Vec<Entry>, Vec<Entry>) =
         entries.into_iter().partition(|entry| entry.name.item == *item);
     if let Some(entry) = newest(same) {
-        let since = entry.report(spool).map_or_else(|| entry.since(), |report| report.ended);
+        let since = entry.report(spool)?.map_or_else(|| entry.since(), |report| report.ended);
         let what = match entry.name.stand {
-            Stand::Done(outcome) => format!("{outcome} {}", ended(config, spool, &entry, outcome).0),
+            Stand::Done(outcome) => format!("{outcome} {}", ended(config, spool, &entry, outcome)?.0),
             Stand::Waiting(_) | Stand::Building(_) => {
-                reason(config, spool, &entry, queue, clock)? + &troubled(spool, &entry)
+                reason(config, spool, &entry, queue, clock)? + &troubled(spool, &entry)?
             }
         };
         return Ok(format!("{}, since {}", what.trim_end(), shown(since)));
@@ -228,10 +235,10 @@ pub fn cause(
     })
 }
 
-fn troubled(spool: &Spool, entry: &Entry) -> String {
-    match list::troubles(spool, &entry.name).len() {
+fn troubled(spool: &Spool, entry: &Entry) -> Result<String> {
+    Ok(match list::troubles(spool, &entry.name)?.len() {
         0 => String::new(),
         1 => ", trouble once so far".to_owned(),
         n => format!(", trouble {n} times so far"),
-    }
+    })
 }

@@ -7,6 +7,7 @@ use lettre::message::Mailbox;
 
 use super::message::{admin, cut, same};
 use super::{Audience, Decision, Failure, FirstError, Letter, Mailer, News, address, compose, decide};
+use crate::base::error::readable;
 use crate::base::{Clock, Error, Result, durable, lock};
 use crate::config::Config;
 use crate::names::{Id, Outcome};
@@ -120,13 +121,13 @@ impl Round<'_> {
         let name = &entry.name;
         let done = list::done_of(self.spool, &name.tree, &name.item.name)?;
         let older = done.into_iter().filter(|other| other.name.package() == name.package());
-        Ok(older
+        older
             .filter(|other| other.name.id < name.id)
             .map(|other| {
-                let ticket = other.ticket().ok();
-                (other, ticket)
+                let ticket = readable(other.ticket())?;
+                Ok((other, ticket))
             })
-            .collect())
+            .collect()
     }
 
     /// Sends the mail to whom it concerns; to the admin when that is nobody the server takes.

@@ -12,7 +12,7 @@ use super::shelf::InOrder;
 use super::waiting::{Parking, Queue};
 use super::{Entry, Hold, Spool, Stamp, Stand, Ticket, TicketName, builder, list, queue, waiting};
 use crate::base::durable::{self, Shift};
-use crate::base::error::Kind;
+use crate::base::error::{Kind, readable};
 use crate::base::watch::Watch;
 use crate::base::{Clock, Error, Result, lock};
 use crate::names::{Arch, Builder, Id, Instance, Outcome, Revision};
@@ -258,7 +258,7 @@ impl Search<'_> {
             if !archs.contains(&entry.name.item.arch) || !self.is_rested(&entry) {
                 continue;
             }
-            if had_trouble(self.spool, &entry.name, &self.request.builder) {
+            if had_trouble(self.spool, &entry.name, &self.request.builder)? {
                 last.push(entry);
             } else {
                 self.consider(&mut queue, &entry)?;
@@ -322,10 +322,12 @@ fn repeated(spool: &Spool, request: &Request) -> Result<Vec<Claimed>> {
     Ok(same)
 }
 
-fn had_trouble(spool: &Spool, name: &TicketName, builder: &Builder) -> bool {
-    name.epoch > 0
-        && super::Report::read(&spool.report(&name.id, name.epoch, Outcome::Trouble))
-            .is_ok_and(|report| report.builder.as_ref() == Some(builder))
+fn had_trouble(spool: &Spool, name: &TicketName, builder: &Builder) -> Result<bool> {
+    if name.epoch == 0 {
+        return Ok(false);
+    }
+    let report = readable(super::Report::read(&spool.report(&name.id, name.epoch, Outcome::Trouble)))?;
+    Ok(report.is_some_and(|report| report.builder.as_ref() == Some(builder)))
 }
 
 /// A ticket that cannot be read must not stop those behind it.

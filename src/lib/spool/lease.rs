@@ -15,7 +15,7 @@ use super::check::quarantine;
 use super::report::{LEASE, blank, destination, file, owe, why_refused};
 use super::{Claim, Entry, Report, Spool, Stand, builder, list, queue, record, waiting};
 use crate::base::durable::{self, Shift};
-use crate::base::error::Kind;
+use crate::base::error::{Kind, readable};
 use crate::base::{Clock, Error, Result, lock};
 use crate::config::{LimitSection, TroubleSection};
 use crate::names::Outcome;
@@ -40,7 +40,7 @@ pub enum Beat {
 pub fn beat(spool: &Spool, claim: &Claim, log: Option<&Path>, limit: &LimitSection) -> Result<Beat> {
     let Some(entry) = hear(spool, claim)? else {
         let reason = match list::find(spool, &claim.id)? {
-            Some(entry) => why_refused(spool, &entry),
+            Some(entry) => why_refused(spool, &entry)?,
             None => "there is no such ticket any more".to_owned(),
         };
         return Ok(Beat::Stop(reason));
@@ -132,13 +132,17 @@ pub fn reclaim(
     clock: &Clock,
 ) -> Result<Vec<Entry>> {
     let path = spool.at("cache").join("leases.toml");
-    let known = record::read_up_to(&path, LARGEST_TABLE).unwrap_or_default();
+    let known = readable(record::read_up_to(&path, LARGEST_TABLE))?.unwrap_or_default();
     let entries = list::building(spool)?;
-    let there =
-        entries.iter().filter_map(|entry| Some((entry.name.to_string(), mtime(&entry.path)?))).collect();
+    let mut there = BTreeMap::new();
+    for entry in &entries {
+        if let Some(time) = mtime(&entry.path)? {
+            there.insert(entry.name.to_string(), time);
+        }
+    }
     let now = u64::try_from(clock.boot().as_millis()).unwrap_or(u64::MAX);
     let lease = u64::try_from(lease.as_millis()).unwrap_or(u64::MAX);
-    let (mut next, silent) = judge(&known, &there, &life(spool, clock), now, lease);
+    let (mut next, silent) = judge(&known, &there, &life(spool, clock)?, now, lease);
     let (mut lost, mut done) = (Vec::new(), Ok(()));
     for entry in entries.iter().filter(|entry| silent.contains(&entry.name.to_string())) {
         match take_back(spool, entry, there.get(&entry.name.to_string()), trouble, clock) {
@@ -156,11 +160,11 @@ pub fn reclaim(
 
 /// What a table of sightings is good for: this boot, and this very spool. A backup put in its place does not know of the
 /// beats since. No copy has the time of change of what it was copied from, and nothing else changes that file.
-fn life(spool: &Spool, clock: &Clock) -> String {
+fn life(spool: &Spool, clock: &Clock) -> Result<String> {
     use std::os::unix::fs::MetadataExt;
-    let format = fs::symlink_metadata(spool.at("format"));
-    let changed = format.map(|meta| format!("{}.{:09}", meta.ctime(), meta.ctime_nsec())).unwrap_or_default();
-    format!("{} {changed}", clock.boot_id())
+    let path = spool.at("format");
+    let meta = fs::symlink_metadata(&path).map_err(|source| Error::io("look at", &path, source))?;
+    Ok(format!("{} {}.{:09}", clock.boot_id(), meta.ctime(), meta.ctime_nsec()))
 }
 
 fn take_back(
@@ -174,7 +178,7 @@ fn take_back(
     let _queue = spool.lock_queue(lock::PATIENCE)?;
     let _beats = lock::exclusive_dir(&spool.run_dir(builder), BEAT)?;
     // Looked at once more: a beat may have come between the round's look and the lock.
-    if mtime(&entry.path).as_ref() != seen {
+    if mtime(&entry.path)?.as_ref() != seen {
         return Ok(None);
     }
     let ticket = match entry.ticket() {
@@ -192,7 +196,7 @@ fn take_back(
     };
     let ended = entry.name.epoch >= trouble.claims;
     let name = if ended {
-        destination(spool, &entry.name, Outcome::Trouble, trouble, clock)
+        destination(spool, &entry.name, Outcome::Trouble, trouble, clock)?
     } else {
         // Nobody but the builder was at fault, so the ticket need not rest.
         entry.name.standing(Stand::Waiting(None))
@@ -211,9 +215,12 @@ fn take_back(
     Ok((moved == Shift::Moved).then_some(lost))
 }
 
-fn mtime(path: &Path) -> Option<i64> {
-    let time = fs::symlink_metadata(path).ok()?.modified().ok()?;
-    i64::try_from(time.duration_since(SystemTime::UNIX_EPOCH).ok()?.as_nanos()).ok()
+/// Nanoseconds since 1970; none for what has moved on.
+fn mtime(path: &Path) -> Result<Option<i64>> {
+    use std::os::unix::fs::MetadataExt;
+    let meta = fs::symlink_metadata(path).map_err(|source| Error::io("look at", path, source));
+    Ok(readable(meta)?
+        .map(|meta| meta.mtime().saturating_mul(1_000_000_000).saturating_add(meta.mtime_nsec())))
 }
 
 #[cfg(test)]

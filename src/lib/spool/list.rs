@@ -10,6 +10,7 @@ use rustix::io::Errno;
 use super::look::Look;
 use super::shelf::InOrder;
 use super::{Report, Spool, Stand, Ticket, TicketName};
+use crate::base::error::readable;
 use crate::base::{Error, Result};
 use crate::names::{Builder, Id, Name, Outcome, State, Tree};
 
@@ -38,10 +39,13 @@ impl Entry {
         Ticket::read(&self.path)
     }
 
-    /// Reads the report that ended it; none for a ticket that has not ended.
-    pub fn report(&self, spool: &Spool) -> Option<Report> {
-        let Stand::Done(outcome) = self.name.stand else { return None };
-        Report::read(&spool.report(&self.name.id, self.name.epoch, outcome)).ok()
+    /// Reads the report that ended it; none for a ticket that has not ended, or if it is missing or damaged.
+    ///
+    /// # Errors
+    /// It cannot be read just now.
+    pub fn report(&self, spool: &Spool) -> Result<Option<Report>> {
+        let Stand::Done(outcome) = self.name.stand else { return Ok(None) };
+        readable(Report::read(&spool.report(&self.name.id, self.name.epoch, outcome)))
     }
 
     /// Returns since when it has been in this state, as far as the name tells: when asked for, claimed; for an
@@ -204,7 +208,7 @@ const EPOCHS: u32 = 99;
 fn ended(spool: &Spool, id: &Id) -> Result<Option<Entry>> {
     for epoch in 0..=EPOCHS {
         for outcome in Outcome::ALL {
-            let Ok(report) = Report::read(&spool.report(id, epoch, *outcome)) else { continue };
+            let Some(report) = readable(Report::read(&spool.report(id, epoch, *outcome)))? else { continue };
             let done = done_of(spool, &report.tree, &report.name)?;
             if let Some(entry) = done.into_iter().find(|entry| entry.name.id == *id) {
                 return Ok(Some(entry));
@@ -215,13 +219,18 @@ fn ended(spool: &Spool, id: &Id) -> Result<Option<Entry>> {
 }
 
 /// Returns how one ticket's earlier tries ended: the reports of trouble, by epoch.
-pub fn troubles(spool: &Spool, name: &TicketName) -> Vec<Report> {
+///
+/// # Errors
+/// One that cannot be read just now.
+pub fn troubles(spool: &Spool, name: &TicketName) -> Result<Vec<Report>> {
     let last = match name.stand {
         Stand::Waiting(_) | Stand::Done(Outcome::Trouble) => name.epoch + 1,
         Stand::Building(_) | Stand::Done(_) => name.epoch,
     };
     (1..last)
-        .filter_map(|epoch| Report::read(&spool.report(&name.id, epoch, Outcome::Trouble)).ok())
+        .filter_map(|epoch| {
+            readable(Report::read(&spool.report(&name.id, epoch, Outcome::Trouble))).transpose()
+        })
         .collect()
 }
 

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::waiting::Queue;
 use super::{Entry, InOrder, Report, Spool, Stand, Ticket, list, waiting};
+use crate::base::error::readable;
 use crate::base::{Clock, Result};
 use crate::names::{Arch, Builder, Id, Item, Name, Priority, Release, State, Tree, Version, Word};
 
@@ -55,27 +56,29 @@ impl Listed {
     /// # Errors
     /// A directory that cannot be read.
     pub fn find(spool: &Spool, id: &Id, clock: &Clock) -> Result<Option<Self>> {
-        Ok(list::find(spool, id)?.map(|entry| Self::of(spool, &entry, clock)))
+        list::find(spool, id)?.map(|entry| Self::of(spool, &entry, clock)).transpose()
     }
 
     /// Lists one ticket.
-    pub fn of(spool: &Spool, entry: &Entry, clock: &Clock) -> Self {
-        let ticket = entry.ticket().ok();
-        Self::from(entry, ticket.as_ref(), entry.report(spool).as_ref(), || {
-            waits_for(spool, entry, ticket.as_ref(), &mut Queue::new(spool), clock)
-        })
+    ///
+    /// # Errors
+    /// What is said of it cannot be read just now.
+    pub fn of(spool: &Spool, entry: &Entry, clock: &Clock) -> Result<Self> {
+        let (ticket, report) = (readable(entry.ticket())?, entry.report(spool)?);
+        let waits_for = waits_for(spool, entry, ticket.as_ref(), &mut Queue::new(spool), clock)?;
+        Ok(Self::from(entry, ticket.as_ref(), report.as_ref(), waits_for))
     }
 
     /// Lists a ticket that was claimed just now.
     pub fn of_claimed(entry: &Entry, ticket: &Ticket) -> Self {
-        Self::from(entry, Some(ticket), None, || None)
+        Self::from(entry, Some(ticket), None, None)
     }
 
     fn from(
         entry: &Entry,
         ticket: Option<&Ticket>,
         report: Option<&Report>,
-        waits_for: impl FnOnce() -> Option<String>,
+        waits_for: Option<String>,
     ) -> Self {
         let name = &entry.name;
         let asked_because = || ticket.map(|ticket| ticket.reason.clone()).unwrap_or_default();
@@ -92,7 +95,7 @@ impl Listed {
             builder: entry.builder.clone().or_else(|| report?.builder.clone()),
             since: report.map_or_else(|| entry.since(), |report| report.ended),
             reason: match (&name.stand, report) {
-                (Stand::Waiting(_), _) => waits_for().unwrap_or_else(asked_because),
+                (Stand::Waiting(_), _) => waits_for.unwrap_or_else(asked_because),
                 (Stand::Building(_) | Stand::Done(_), Some(report)) => ending(report),
                 (Stand::Building(_) | Stand::Done(_), None) => asked_because(),
             },
@@ -112,31 +115,31 @@ pub fn ending(report: &Report) -> String {
     }
 }
 
-/// Says what a waiting ticket waits for; none if only for a builder.
+/// Says what a waiting ticket waits for; none if only for a builder, or if it does not wait.
+///
+/// # Errors
+/// It cannot be told just now.
 pub fn waits_for(
     spool: &Spool,
     entry: &Entry,
     ticket: Option<&Ticket>,
     queue: &mut Queue,
     clock: &Clock,
-) -> Option<String> {
-    if let Stand::Waiting(Some(until)) = entry.name.stand
-        && until.0 > clock.now()
-    {
-        let why = list::troubles(spool, &entry.name)
+) -> Result<Option<String>> {
+    let Stand::Waiting(until) = entry.name.stand else { return Ok(None) };
+    if let Some(until) = until.filter(|until| until.0 > clock.now()) {
+        let why = list::troubles(spool, &entry.name)?
             .pop()
             .map(|report| format!(" after trouble {}", ending(&report)));
-        return Some(format!(
-            "rests until {}{}",
-            crate::base::clock::shown(until.0),
-            why.unwrap_or_default()
-        ));
+        let until = crate::base::clock::shown(until.0);
+        return Ok(Some(format!("rests until {until}{}", why.unwrap_or_default())));
     }
-    match (queue.blocker(&entry.name, ticket?).ok()?, waiting::parked_for(spool, entry)) {
+    let Some(ticket) = ticket else { return Ok(None) };
+    Ok(match (queue.blocker(&entry.name, ticket)?, waiting::parked_for(spool, entry)) {
         (Some(blocker), _) => Some(format!("waits for {blocker}")),
         (None, Some(name)) => Some(format!("waited for {name}; the next round of syncpkgd wakes it")),
         (None, None) => None,
-    }
+    })
 }
 
 /// Which tickets are listed.
@@ -165,18 +168,17 @@ impl Filter {
         if self.states.is_empty() { vec![State::Building, State::Waiting] } else { self.states.clone() }
     }
 
-    fn row(&self, spool: &Spool, entry: &Entry, queue: &mut Queue, clock: &Clock) -> Option<Listed> {
+    fn row(&self, spool: &Spool, entry: &Entry, queue: &mut Queue, clock: &Clock) -> Result<Option<Listed>> {
         if !self.by_name(entry) {
-            return None;
+            return Ok(None);
         }
-        let (ticket, report) = (entry.ticket().ok(), entry.report(spool));
+        let (ticket, report) = (readable(entry.ticket())?, entry.report(spool)?);
         if !self.by_content(ticket.as_ref(), report.as_ref()) {
-            return None;
+            return Ok(None);
         }
-        let row = Listed::from(entry, ticket.as_ref(), report.as_ref(), || {
-            waits_for(spool, entry, ticket.as_ref(), queue, clock)
-        });
-        Some(row).filter(|row| self.by_listing(row, clock))
+        let waits_for = waits_for(spool, entry, ticket.as_ref(), queue, clock)?;
+        let row = Listed::from(entry, ticket.as_ref(), report.as_ref(), waits_for);
+        Ok(Some(row).filter(|row| self.by_listing(row, clock)))
     }
 
     fn by_name(&self, entry: &Entry) -> bool {
@@ -225,7 +227,7 @@ pub fn listing(
     let mut building = list::building(spool)?;
     building.sort_by_key(|entry| entry.name.to_string());
     let mut queue = Queue::new(spool);
-    let mut show = |entry: &Entry| match filter.row(spool, entry, &mut queue, clock) {
+    let mut show = |entry: &Entry| match filter.row(spool, entry, &mut queue, clock)? {
         Some(row) => each(row),
         None => Ok(()),
     };

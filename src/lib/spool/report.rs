@@ -11,7 +11,7 @@ use super::product::Product;
 use super::{Entry, Spool, Stand, list, record};
 use crate::base::Result;
 use crate::base::durable;
-use crate::base::error::Kind;
+use crate::base::error::readable;
 use crate::names::{Arch, Builder, Id, Item, Name, Outcome, Release, Revision, State, Tree, Version};
 
 pub use ending::{Ending, end};
@@ -19,6 +19,9 @@ pub(super) use ending::{LONGEST_REST, destination, why_refused};
 
 /// The stage of a try that ended with its lease.
 pub(super) const LEASE: &str = "lease";
+
+/// The longest reason why packages are held, bytes.
+const LONGEST_REASON: u64 = 64 << 10;
 
 /// How one try ended, as kept in `report/`. Also kept for tickets that nobody ever claimed (epoch 0).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -158,12 +161,7 @@ pub fn held(spool: &Spool) -> Result<Vec<(Id, u32)>> {
 /// A directory that cannot be read.
 pub fn ended(spool: &Spool, id: &Id, epoch: u32) -> Result<Option<Entry>> {
     for outcome in Outcome::ALL {
-        let report = match Report::read(&spool.report(id, epoch, *outcome)) {
-            Ok(report) => report,
-            // Not to be read now is not the same as not there: a mail or a package would be forgotten for it.
-            Err(error) if error.kind == Kind::Again => return Err(error),
-            Err(_) => continue,
-        };
+        let Some(report) = readable(Report::read(&spool.report(id, epoch, *outcome)))? else { continue };
         let entries = list::done_of(spool, &report.tree, &report.name)?;
         let fits = |entry: &Entry| {
             entry.name.id == *id && entry.name.epoch == epoch && entry.name.stand == Stand::Done(*outcome)
@@ -185,6 +183,20 @@ pub(super) fn unpublished(spool: &Spool) -> Result<Vec<Entry>> {
         entries.extend(ended(spool, &id, epoch)?.filter(|entry| entry.state() == State::Built));
     }
     Ok(entries)
+}
+
+/// Says why the packages of a try are not published; none if nothing has kept them.
+///
+/// # Errors
+/// It cannot be told just now.
+pub fn why_held(spool: &Spool, entry: &Entry) -> Result<Option<String>> {
+    let (id, epoch) = (&entry.name.id, entry.name.epoch);
+    for path in [spool.hold_reason(id, epoch), spool.unwanted_reason(id, epoch)] {
+        if let Some(why) = readable(durable::read(&path, LONGEST_REASON))? {
+            return Ok(Some(String::from_utf8_lossy(&why).trim().to_owned()));
+        }
+    }
+    Ok(None)
 }
 
 /// Returns the notes that somebody may have to be told: (ticket, epoch, outcome), oldest first.

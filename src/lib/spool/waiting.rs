@@ -12,6 +12,7 @@ use super::look::Look;
 use super::{Entry, Spool, Stand, Ticket, TicketName, list};
 use crate::base::Result;
 use crate::base::durable;
+use crate::base::error::readable;
 use crate::names::{Arch, Id, Name, Outcome, Package, State, Tree, Word};
 
 pub(super) use parking::{Parking, park, settle_locked};
@@ -282,7 +283,8 @@ fn failed_of_batch(spool: &Spool, tree: &Tree, name: &Name, arch: &Arch) -> Resu
     let fits = |other: &Arch| other == arch || other.is_any();
     let newest = list::done_of(spool, tree, name)?.into_iter().rfind(|entry| fits(&entry.name.item.arch));
     let failed = newest.filter(|entry| entry.name.stand == Stand::Done(Outcome::Failed));
-    Ok(failed.and_then(|entry| entry.ticket().ok()?.batch))
+    let ticket = failed.map(|entry| readable(entry.ticket())).transpose()?.flatten();
+    Ok(ticket.and_then(|ticket| ticket.batch))
 }
 
 #[cfg(test)]

@@ -6,10 +6,11 @@ use super::model::{BuilderRow, Counts, FileRow, Model, TicketRow, Try};
 use super::say::line;
 use super::{Facts, UnbuiltRow, need, package};
 use crate::base::clock::age;
-use crate::base::{Clock, Result};
+use crate::base::error::readable;
+use crate::base::{Clock, Result, durable};
 use crate::config::Config;
 use crate::names::{Id, Outcome, State};
-use crate::spool::{Entry, Report, Spool, Stand, Ticket, builder, list};
+use crate::spool::{Entry, Report, Spool, Stand, Ticket, builder, list, report};
 
 /// The longest word from outside on a page, characters.
 const LONGEST: usize = 400;
@@ -19,7 +20,7 @@ const LONGEST_NAME: usize = 120;
 /// Reads everything the site shows.
 ///
 /// # Errors
-/// A directory that cannot be read. Tickets and reports that cannot are shown with what their names say.
+/// Something that cannot be read just now. Tickets and reports that are damaged are shown with what their names say.
 pub fn load(spool: &Spool, config: &Config, facts: &Facts, clock: &Clock) -> Result<Model> {
     let entries = list::all(spool)?;
     let mut model = Model {
@@ -30,7 +31,10 @@ pub fn load(spool: &Spool, config: &Config, facts: &Facts, clock: &Clock) -> Res
         counts: count(spool, &entries)?,
         needs: Vec::new(),
         builders: builders(spool, config, clock)?,
-        tickets: entries.iter().map(|entry| (entry.name.id, ticket(spool, facts, entry))).collect(),
+        tickets: entries
+            .iter()
+            .map(|entry| Ok((entry.name.id, ticket(spool, facts, entry)?)))
+            .collect::<Result<_>>()?,
         waiting: ids(&entries, |state| state == State::Waiting),
         building: ids(&entries, |state| state == State::Building),
         ended: ids(&entries, |state| state != State::Waiting && state != State::Building),
@@ -75,9 +79,11 @@ fn builders(spool: &Spool, config: &Config, clock: &Clock) -> Result<Vec<Builder
     builder::listed(spool)?.into_iter().map(row).collect()
 }
 
-fn ticket(spool: &Spool, facts: &Facts, entry: &Entry) -> TicketRow {
-    let (name, said) = (&entry.name, entry.ticket().ok());
-    let tries = tries(spool, entry);
+fn ticket(spool: &Spool, facts: &Facts, entry: &Entry) -> Result<TicketRow> {
+    let (name, said) = (&entry.name, readable(entry.ticket())?);
+    let tries = tries(spool, entry)?;
+    let built = entry.state() == State::Built;
+    let held = if built { report::why_held(spool, entry)? } else { None };
     let last = tries.last();
     let since = match name.stand {
         Stand::Done(_) => last.and_then(|last| last.ended).unwrap_or_else(|| entry.since()),
@@ -86,7 +92,7 @@ fn ticket(spool: &Spool, facts: &Facts, entry: &Entry) -> TicketRow {
     let from = |of: fn(&Ticket) -> String| {
         said.as_ref().map(of).map(|text| line(&text, LONGEST)).unwrap_or_default()
     };
-    TicketRow {
+    Ok(TicketRow {
         id: name.id,
         tree: name.tree.to_string(),
         name: name.item.name.to_string(),
@@ -112,11 +118,11 @@ fn ticket(spool: &Spool, facts: &Facts, entry: &Entry) -> TicketRow {
         rests_until: rests_until(entry),
         waits_for: facts.waiting_reasons.get(&name.id).map(|text| line(text, LONGEST)),
         published: facts.published.contains(&name.id),
-        pending: entry.state() == State::Built && spool.hold(&name.id, name.epoch).exists(),
-        held: held(spool, entry),
-        unwanted: spool.unwanted_reason(&name.id, name.epoch).exists(),
+        pending: built && durable::present(&spool.hold(&name.id, name.epoch))?,
+        held: held.map(|why| line(&why, LONGEST)),
+        unwanted: durable::present(&spool.unwanted_reason(&name.id, name.epoch))?,
         tries,
-    }
+    })
 }
 
 fn rests_until(entry: &Entry) -> Option<Timestamp> {
@@ -126,35 +132,27 @@ fn rests_until(entry: &Entry) -> Option<Timestamp> {
     }
 }
 
-fn held(spool: &Spool, entry: &Entry) -> Option<String> {
-    let built = entry.name.stand == Stand::Done(Outcome::Built);
-    let (id, epoch) = (&entry.name.id, entry.name.epoch);
-    let reasons = [spool.hold_reason(id, epoch), spool.unwanted_reason(id, epoch)];
-    let read = |path: &std::path::PathBuf| crate::base::durable::read(path, 64 << 10).ok();
-    let why = built.then(|| reasons.iter().find_map(read)).flatten()?;
-    Some(line(String::from_utf8_lossy(&why).trim(), LONGEST))
-}
-
 /// The reports of trouble, then what ended it or goes on.
-fn tries(spool: &Spool, entry: &Entry) -> Vec<Try> {
+fn tries(spool: &Spool, entry: &Entry) -> Result<Vec<Try>> {
     let name = &entry.name;
-    let mut tries: Vec<Try> = list::troubles(spool, name).iter().map(|report| ended(spool, report)).collect();
+    let troubles = list::troubles(spool, name)?;
+    let mut tries: Vec<Try> = troubles.iter().map(|report| ended(spool, report)).collect::<Result<_>>()?;
     match &name.stand {
         Stand::Waiting(_) => {}
         Stand::Building(hold) => tries.push(Try {
             builder: entry.builder.as_ref().map(ToString::to_string),
             started: Some(hold.since.0),
-            log: spool.live(&name.id, name.epoch).exists(),
+            log: durable::present(&spool.live(&name.id, name.epoch))?,
             ..blank(name.epoch, State::Building)
         }),
-        Stand::Done(outcome) => match entry.report(spool) {
+        Stand::Done(outcome) => match entry.report(spool)? {
             // The last of the troubles is the end itself.
             Some(_) if *outcome == Outcome::Trouble && !tries.is_empty() => {}
-            Some(report) => tries.push(ended(spool, &report)),
+            Some(report) => tries.push(ended(spool, &report)?),
             None => tries.push(blank(name.epoch, (*outcome).into())),
         },
     }
-    tries
+    Ok(tries)
 }
 
 fn blank(epoch: u32, outcome: State) -> Try {
@@ -175,13 +173,13 @@ fn blank(epoch: u32, outcome: State) -> Try {
     }
 }
 
-fn ended(spool: &Spool, report: &Report) -> Try {
+fn ended(spool: &Spool, report: &Report) -> Result<Try> {
     let file = |file: &crate::spool::Product| FileRow {
         name: line(&file.name, 240),
         size: file.size,
         sha256: line(&file.sha256, 64),
     };
-    Try {
+    Ok(Try {
         builder: report.builder.as_ref().map(ToString::to_string),
         host: line(&report.host, 100),
         by: line(&report.by, 100),
@@ -191,10 +189,10 @@ fn ended(spool: &Spool, report: &Report) -> Try {
         stage: report.stage.as_ref().map(|stage| line(stage, 40)),
         exit: report.exit.map(|status| status.to_string()),
         reason: line(&report.reason, LONGEST),
-        log: report.log && spool.log(&report.id, report.epoch).exists(),
+        log: report.log && durable::present(&spool.log(&report.id, report.epoch))?,
         files: report.files.iter().map(file).collect(),
         ..blank(report.epoch, report.outcome.into())
-    }
+    })
 }
 
 fn unbuilt(row: &UnbuiltRow) -> UnbuiltRow {

@@ -134,7 +134,7 @@ fn log(
             writer.count(2, changed);
             Ok(Some(excerpt))
         }
-        Err(_) if !path.exists() => Ok(None),
+        Err(_) if !durable::present(&path)? => Ok(None),
         Err(error) => Err(error),
     }
 }

@@ -119,11 +119,7 @@ impl Worker<'_> {
     fn begin(&self) -> Result<Option<lock::Lock>> {
         let home = self.home();
         durable::make_dir(&home)?;
-        let slot = match lock::exclusive(&home.join("lock"), Duration::ZERO) {
-            Ok(slot) => slot,
-            Err(error) if error.kind == Kind::Again => return Ok(None),
-            Err(error) => return Err(error),
-        };
+        let Some(slot) = lock::if_free(&home.join("lock"))? else { return Ok(None) };
         builder::register(self.spool, &self.name, &self.config.builder.archs, self.clock)?;
         Ok(Some(slot))
     }

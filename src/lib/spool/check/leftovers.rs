@@ -56,5 +56,14 @@ pub(super) fn stale(spool: &Spool) -> Result<Vec<(PathBuf, &'static str)>> {
             found.push((path, "holds packages of a try that did not end as built"));
         }
     }
+    for name in list::names(&spool.at("hold"))? {
+        let path = spool.at("hold").join(&name);
+        if path.extension().is_some_and(|end| end == "why")
+            && !durable::present(&path.with_extension(""))?
+            && old(&path)
+        {
+            found.push((path, "says why packages are held that are not there"));
+        }
+    }
     Ok(found)
 }

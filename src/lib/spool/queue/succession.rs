@@ -4,16 +4,16 @@ use std::path::Path;
 
 use super::Batch;
 use crate::base::durable::{self, Shift};
-use crate::base::error::Kind;
+use crate::base::error::readable;
 use crate::base::{Clock, Result};
 use crate::names::{Id, Outcome, State};
 use crate::spool::report::{blank, file};
-use crate::spool::{Entry, Look, Report, Spool, Stand, Ticket, TicketName, shelf};
+use crate::spool::{Entry, Look, Report, Spool, Stand, TicketName, shelf};
 
 impl Batch<'_> {
     /// The ticket may have been put by somebody who had no room, or no time, to end those before it.
     pub(super) fn finish_superseding(&mut self, entry: &Entry) -> Result<()> {
-        let Some(ticket) = readable(entry)? else { return Ok(()) };
+        let Some(ticket) = readable(entry.ticket())? else { return Ok(()) };
         for before in &ticket.replaces {
             let waits = |before: &Entry| before.state() == State::Waiting;
             if let Some(before) = self.queue.look().by_id(before)?.filter(waits) {
@@ -24,21 +24,12 @@ impl Batch<'_> {
     }
 }
 
-/// Reads a ticket; none if it has moved on or is damaged, which is for others to see to. That it cannot be read just now
-/// says neither.
-pub(super) fn readable(entry: &Entry) -> Result<Option<Ticket>> {
-    match entry.ticket() {
-        Err(error) if error.kind == Kind::Again => Err(error),
-        read => Ok(read.ok()),
-    }
-}
-
 /// Ends a waiting ticket because a later one asks for the same package. One that was claimed meanwhile goes on.
 ///
 /// # Errors
 /// A failing system call.
 pub(in crate::spool) fn supersede(spool: &Spool, entry: &Entry, by: &Id, clock: &Clock) -> Result<()> {
-    let Some(ticket) = readable(entry)? else { return Ok(()) };
+    let Some(ticket) = readable(entry.ticket())? else { return Ok(()) };
     let report = Report {
         reason: format!("{by} asks for a later revision"),
         ..blank(&ticket, entry.name.epoch, Outcome::Superseded, clock.now())

@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{LEASE, Report, blank, file, owe};
 use crate::base::durable::{self, Put, Shift};
-use crate::base::error::Kind;
+use crate::base::error::{Kind, readable};
 use crate::base::{Clock, Error, Result, lock};
 use crate::config::TroubleSection;
 use crate::names::Outcome;
@@ -59,7 +59,7 @@ pub fn end(
     if ending.outcome == Outcome::Built {
         keep_files(spool, claim, ending)?;
     }
-    let target = destination(spool, &entry.name, ending.outcome, trouble, clock);
+    let target = destination(spool, &entry.name, ending.outcome, trouble, clock)?;
     file(spool, &report)?;
     if matches!(target.stand, Stand::Done(_)) {
         owe(spool, &report)?;
@@ -91,18 +91,21 @@ fn standing(spool: &Spool, claim: &Claim) -> Result<Option<Entry>> {
         return Ok(Some(entry));
     }
     // A ticket that rests has been reported on already, one that came back with its lease has not.
-    let again = |entry: &Entry| {
-        entry.name.epoch == claim.epoch
-            && entry.name.stand == Stand::Waiting(None)
-            && !held_by_another(spool, claim)
-    };
-    Ok(list::find(spool, &claim.id)?.filter(again))
+    let again = |entry: &Entry| entry.name.epoch == claim.epoch && entry.name.stand == Stand::Waiting(None);
+    match list::find(spool, &claim.id)?.filter(again) {
+        Some(entry) if !held_by_another(spool, claim)? => Ok(Some(entry)),
+        _ => Ok(None),
+    }
 }
 
 /// The name of a waiting ticket does not say any more who had it; the report on its lost lease does.
-fn held_by_another(spool: &Spool, claim: &Claim) -> bool {
-    Report::read(&spool.report(&claim.id, claim.epoch, Outcome::Trouble))
-        .is_ok_and(|report| report.builder.is_some_and(|builder| builder != claim.builder))
+fn held_by_another(spool: &Spool, claim: &Claim) -> Result<bool> {
+    let builder = filed_trouble(spool, claim)?.and_then(|report| report.builder);
+    Ok(builder.is_some_and(|builder| builder != claim.builder))
+}
+
+fn filed_trouble(spool: &Spool, claim: &Claim) -> Result<Option<Report>> {
+    readable(Report::read(&spool.report(&claim.id, claim.epoch, Outcome::Trouble)))
 }
 
 /// Moves the ticket to its end or back to the queue. What returns to `new` does so under the queue's lock, so
@@ -131,16 +134,16 @@ pub(in crate::spool) fn destination(
     outcome: Outcome,
     trouble: &TroubleSection,
     clock: &Clock,
-) -> TicketName {
+) -> Result<TicketName> {
     if outcome != Outcome::Trouble || name.epoch >= trouble.claims {
-        return name.standing(Stand::Done(outcome));
+        return Ok(name.standing(Stand::Done(outcome)));
     }
-    let earlier = list::troubles(spool, &name.standing(Stand::Done(Outcome::Built))).len();
+    let earlier = list::troubles(spool, &name.standing(Stand::Done(Outcome::Built)))?.len();
     let factor = 3_u32.saturating_pow(u32::try_from(earlier).unwrap_or(u32::MAX));
     let rest = trouble.rest.0.saturating_mul(factor).min(LONGEST_REST);
     let rest = SignedDuration::try_from(rest).unwrap_or(SignedDuration::ZERO);
     let until = clock.now().checked_add(rest).unwrap_or(Timestamp::MAX);
-    name.standing(Stand::Waiting(Some(Stamp::new(until))))
+    Ok(name.standing(Stand::Waiting(Some(Stamp::new(until)))))
 }
 
 /// How often a ticket that moves on while it is looked at is looked for again; each time somebody got further with
@@ -170,7 +173,7 @@ fn settle_with(spool: &Spool, entry: &Entry, claim: &Claim, ending: &Ending, clo
         Stand::Waiting(Some(_)) if same_epoch => ending.outcome == Outcome::Trouble,
         // Trouble filed at an earlier claim: the ticket went back for it, and may have ended since.
         Stand::Waiting(_) | Stand::Building(_) | Stand::Done(_) => {
-            ending.outcome == Outcome::Trouble && reported_trouble(spool, claim)
+            ending.outcome == Outcome::Trouble && reported_trouble(spool, claim)?
         }
     };
     if accepted_before {
@@ -178,32 +181,32 @@ fn settle_with(spool: &Spool, entry: &Entry, claim: &Claim, ending: &Ending, clo
         return Ok(());
     }
     keep_late(spool, entry, claim, ending, clock)?;
-    Err(Error::no(format!("refused: {}", why_refused(spool, entry))))
+    Err(Error::no(format!("refused: {}", why_refused(spool, entry)?)))
 }
 
 /// A lost lease is filed as trouble too, but not by the builder.
-fn reported_trouble(spool: &Spool, claim: &Claim) -> bool {
-    Report::read(&spool.report(&claim.id, claim.epoch, Outcome::Trouble)).is_ok_and(|report| {
+fn reported_trouble(spool: &Spool, claim: &Claim) -> Result<bool> {
+    Ok(filed_trouble(spool, claim)?.is_some_and(|report| {
         report.stage.as_deref() != Some(LEASE) && report.builder.as_ref() == Some(&claim.builder)
-    })
+    }))
 }
 
 /// Says why a claim does not hold any more, for its builder.
-pub(in crate::spool) fn why_refused(spool: &Spool, entry: &Entry) -> String {
-    match &entry.name.stand {
+pub(in crate::spool) fn why_refused(spool: &Spool, entry: &Entry) -> Result<String> {
+    Ok(match &entry.name.stand {
         Stand::Waiting(None) => "the lease was lost, the ticket waits again".to_owned(),
         Stand::Waiting(Some(_)) => "trouble was reported, the ticket rests".to_owned(),
         Stand::Building(_) => match &entry.builder {
             Some(builder) => format!("the lease was lost, {builder} holds the ticket now"),
             None => "the lease was lost".to_owned(),
         },
-        Stand::Done(Outcome::Aborted) => match entry.report(spool) {
+        Stand::Done(Outcome::Aborted) => match entry.report(spool)? {
             Some(report) if report.reason.is_empty() => format!("aborted by {}", report.by),
             Some(report) => format!("aborted by {}: {}", report.by, report.reason),
             None => "aborted".to_owned(),
         },
         Stand::Done(outcome) => format!("the ticket has ended as {outcome}"),
-    }
+    })
 }
 
 fn keep_late(spool: &Spool, entry: &Entry, claim: &Claim, ending: &Ending, clock: &Clock) -> Result<()> {
@@ -295,6 +298,6 @@ mod tests {
         let name = "5,20261122-144743-123-k3f7x2,current,gcc-1-1-x86_64,e1".parse().unwrap();
         let clock = Clock::fixed("2026-11-22T15:00:00Z".parse().unwrap());
         let name = destination(&spool, &name, Outcome::Trouble, &trouble, &clock);
-        assert_eq!(name.stand, Stand::Waiting(Some("20261123-150000".parse().unwrap())));
+        assert_eq!(name.unwrap().stand, Stand::Waiting(Some("20261123-150000".parse().unwrap())));
     }
 }

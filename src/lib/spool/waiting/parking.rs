@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use super::{Queue, failed_of_batch, parked_for};
 use crate::base::durable::{self, Shift};
+use crate::base::error::readable;
 use crate::base::{Result, lock};
 use crate::names::{Arch, Name, Package, State, Tree, Word};
 use crate::spool::index::Index;
@@ -68,7 +69,7 @@ impl Queue<'_> {
             let stays = match stays.get(&arch) {
                 Some(Stays::All) => true,
                 Some(Stays::Batch(failed)) => {
-                    entry.ticket().is_ok_and(|ticket| ticket.batch.as_ref() == Some(failed))
+                    readable(entry.ticket())?.is_some_and(|ticket| ticket.batch.as_ref() == Some(failed))
                 }
                 Some(Stays::None) | None => false,
             };
@@ -135,7 +136,8 @@ pub(in crate::spool) fn park(spool: &Spool, entry: &Entry, ticket: &Ticket) -> R
         queue.unpark(&oldest)?;
         let waits = |entry: &Entry| entry.state() == State::Waiting;
         let freed = queue.look.unfinished(&oldest)?.into_iter().find(waits);
-        let Some((freed, Ok(ticket))) = freed.map(|freed| (freed.clone(), freed.ticket())) else { break };
+        let Some(freed) = freed else { break };
+        let Some(ticket) = readable(freed.ticket())? else { break };
         if !queue.set_aside(&freed, &ticket)? {
             return Ok(Parking::Freed);
         }
