@@ -25,7 +25,7 @@ const SCHEMES: [(&str, &str); 8] = [
 
 /// What comes after name, version 1, release 1 and `archs=(i686 x86_64)`, and what is read: name, version, archs,
 /// sub-packages, groups, makedepends, nobuild; or the beginning of the problem.
-const CONSTRUCTS: [(&str, &str); 26] = [
+const CONSTRUCTS: [(&str, &str); 29] = [
     ("", "a 1 i686,x86_64 a - - -"),
     ("Finclude late", "a 9 i686,x86_64 a - from-scheme -"),
     ("makedepends=(own); Finclude deep; pkgver=2", "a 2 i686,x86_64 a - own,from-scheme -"),
@@ -40,6 +40,12 @@ const CONSTRUCTS: [(&str, &str); 26] = [
     ("pkgver=`python3 -c 'print(1+1)' 2>/dev/null || echo 2`", "a 2 i686,x86_64 a - - -"),
     ("groups=($(curl -s http://127.0.0.1/x | jq -r .x))", "a 1 i686,x86_64 a - - -"),
     ("pkgver=$(printf '{\"x\": 2}' | jq -r .x || echo 2)", "a 2 i686,x86_64 a - - -"),
+    (
+        "groups=($(basename /x/y.z) $(command basename /x/y.z) $(basename a/b/) $(basename -s .c d.c))",
+        "a 1 i686,x86_64 a y.z,y.z,b,d - -",
+    ),
+    (VERSION_OF_PYTHON, "a 1 i686,x86_64 a same - -"),
+    (OWN_VERSION_OF_PYTHON, "a 1 i686,x86_64 a same - -"),
     ("archs=(x86_64 '!i686')", "a 1 x86_64 a - - -"),
     ("archs=(i686 x86_64 '~i686')", "a 1 x86_64 a - - -"),
     ("[ \"$CARCH\" = x86_64 ] && makedepends=(only-there)", "a 1 i686,x86_64 a - only-there -"),
@@ -60,6 +66,13 @@ const CONSTRUCTS: [(&str, &str); 26] = [
     ("for p in b c; do subpkgs+=($p); done; unset build; return 1", "a 1 i686,x86_64 a,b,c - - -"),
 ];
 
+const VERSION_OF_PYTHON: &str = "_p='import sysconfig; print(sysconfig.get_python_version())'
+[[ $(python3 -c \"$_p\") == $(command python3 -c \"$_p\") ]] && groups=(same)";
+
+/// Beside a module of its own.
+const OWN_VERSION_OF_PYTHON: &str = "_p='import sysconfig; print(sysconfig.get_python_version())'
+[[ $(python3 -c \"$_p\") == $(command python3 -c \"$_p\") ]] && groups=(same) # own";
+
 #[test]
 fn each_construct_of_real_trees_is_read() {
     let place = tempfile::tempdir().unwrap();
@@ -71,6 +84,10 @@ fn each_construct_of_real_trees_is_read() {
     }
     let paths: Vec<String> = (0..CONSTRUCTS.len()).map(|at| format!("source/x/r{at}/FrugalBuild")).collect();
     for (path, (text, _)) in paths.iter().zip(CONSTRUCTS) {
+        if text == OWN_VERSION_OF_PYTHON {
+            let module = path.replace("FrugalBuild", "sysconfig.py");
+            export::write(&stage, &module, b"def get_python_version(): return 'mine'\n").unwrap();
+        }
         let head = "# Compiling Time: 0.1 SBU\n# Maintainer: A B <a@b>\n\npkgname=a\npkgver=1\npkgrel=1";
         export::write(&stage, path, format!("{head}\narchs=(i686 x86_64)\n{text}\n").as_bytes()).unwrap();
     }
