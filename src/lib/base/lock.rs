@@ -46,6 +46,14 @@ pub fn exclusive_dir(path: &Path, patience: Duration) -> Result<Lock> {
     wait(open_dir(path)?, path, patience, fs2::FileExt::try_lock_exclusive)
 }
 
+/// Takes the exclusive lock on the directory `path`, which is never made; none when somebody holds it.
+///
+/// # Errors
+/// It cannot be told whether somebody does; not there, or no directory.
+pub fn dir_if_free(path: &Path) -> Result<Option<Lock>> {
+    attempt(open_dir(path)?, path, Duration::ZERO, fs2::FileExt::try_lock_exclusive)
+}
+
 /// Takes a shared lock on the directory `path`, which is never made, waiting up to `patience`.
 ///
 /// # Errors

@@ -22,7 +22,7 @@ use crate::config::Config;
 use crate::farm::ask::Answered;
 use crate::spool::Spool;
 use crate::spool::listed::Listed;
-use crate::tree::Desk;
+use crate::tree::{self, Desk};
 
 pub use identity::Caller;
 pub use options::{Common, Json};
@@ -276,7 +276,7 @@ pub fn input_lines() -> Result<Vec<String>> {
 
 /// Returns where recipes may be read by somebody who may not own `spool`.
 pub fn desk(spool: Option<&Spool>) -> Desk {
-    Desk { scratch: std::env::temp_dir(), kept: spool.map(|spool| spool.at("cache")), progress }
+    Desk { scratch: tree::roomy(std::env::temp_dir()), kept: spool.map(|spool| spool.at("cache")), progress }
 }
 
 /// Returns a question that is answered yes from the moment somebody asks this process to end (TERM, INT).

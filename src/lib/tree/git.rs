@@ -15,13 +15,6 @@ use crate::names::Revision;
 
 const SECONDS: u32 = 300;
 
-/// A regular file of a revision.
-struct Entry {
-    object: String,
-    size: u64,
-    path: String,
-}
-
 fn git(repository: &Path) -> Command {
     let mut command = limited("git", SECONDS);
     // The spool's owner reads repositories of others; a path that is none must not lead to one above it.
@@ -46,7 +39,7 @@ pub(super) fn resolve(repository: &Path, name: &str) -> Result<Revision> {
 
 /// Returns all paths of `revision`, or those of `among` that are there.
 pub(super) fn list(repository: &Path, revision: &Revision, among: Option<&[String]>) -> Result<Vec<String>> {
-    Ok(entries(repository, revision, among)?.into_iter().map(|entry| entry.path).collect())
+    Ok(contents(repository, revision, among)?.into_iter().map(|(path, _)| path).collect())
 }
 
 /// Returns the paths of regular files of `revision`, all or those below `dirs`, with the names of their objects.
@@ -73,25 +66,6 @@ pub(super) fn exists(repository: &Path, revision: &Revision, path: &str) -> Resu
     Ok(list(repository, revision, Some(&[path.to_owned()]))?.iter().any(|own| own == path))
 }
 
-fn entries(repository: &Path, revision: &Revision, dirs: Option<&[String]>) -> Result<Vec<Entry>> {
-    let mut command = git(repository);
-    command.args(["ls-tree", "-r", "-l", "-z", "--full-tree", revision.as_str()]);
-    if let Some(dirs) = dirs {
-        command.arg("--").args(dirs);
-    }
-    let bytes = output(command, &format!("list the files of {revision} in {}", repository.display()))?;
-    Ok(bytes.split(|&byte| byte == 0).filter_map(entry).collect())
-}
-
-/// Parses `100644 blob HASH  SIZE\tPATH`; links, sub-modules and paths that are no UTF-8 are none.
-fn entry(line: &[u8]) -> Option<Entry> {
-    let (head, path) = std::str::from_utf8(line).ok()?.split_once('\t')?;
-    let mut words = head.split_whitespace();
-    let (mode, _, object, size) = (words.next()?, words.next()?, words.next()?, words.next()?);
-    let regular = mode.starts_with("100");
-    regular.then_some(Entry { object: object.to_owned(), size: size.parse().ok()?, path: path.to_owned() })
-}
-
 /// Writes the selected files of `revision` into `into`. Not by `git archive`, which heeds the tree's own
 /// attributes and makes its links.
 pub(super) fn export(
@@ -100,9 +74,23 @@ pub(super) fn export(
     selection: &Selection<'_>,
     into: &Path,
 ) -> Result<()> {
-    let mut wanted = entries(repository, revision, selection.listed().as_deref())?;
-    wanted.retain(|entry| entry.size <= FILE_LIMIT && selection.takes(&entry.path));
+    let mut wanted = contents(repository, revision, selection.listed().as_deref())?;
+    wanted.retain(|(path, _)| selection.takes(path));
     export::make_root(into)?;
+    let mut rest = wanted.as_slice();
+    while !rest.is_empty() {
+        rest = export_some(repository, rest, into)?;
+    }
+    Ok(())
+}
+
+/// Writes the objects of `wanted` to their paths until one is too large, which nobody reads to its end; returns those
+/// after it.
+fn export_some<'a>(
+    repository: &Path,
+    wanted: &'a [(String, String)],
+    into: &Path,
+) -> Result<&'a [(String, String)]> {
     let failed = |source| Error::io("read files of", repository, source);
     let mut command = git(repository);
     command
@@ -115,34 +103,42 @@ pub(super) fn export(
         return Err(Error::wrong("cannot run git: it has no input and output"));
     };
     let mut answers = BufReader::with_capacity(64 << 10, answers);
-    let names: String = wanted.iter().map(|entry| format!("{}\n", entry.object)).collect();
+    let names: String = wanted.iter().map(|(_, object)| format!("{object}\n")).collect();
     let done = std::thread::scope(|scope| {
         // Beside the reading, so that neither side waits for the other with a full pipe. That it cannot be written
         // shows in what is not answered.
         scope.spawn(move || requests.write_all(names.as_bytes()));
-        let done = wanted.iter().try_for_each(|entry| {
-            let bytes = content(&mut answers, entry).map_err(failed)?;
-            export::write(into, &entry.path, &bytes)
-        });
+        let mut rest = wanted;
+        while let Some(((path, _), after)) = rest.split_first() {
+            rest = after;
+            match content(&mut answers).map_err(failed)? {
+                Some(bytes) => export::write(into, path, &bytes)?,
+                None => break,
+            }
+        }
         // git may have more to say than is wanted; without a reader it ends, and so does who writes to it.
         drop(answers);
-        done
+        Ok(rest)
     });
     let _ = child.wait();
     done
 }
 
-/// Reads the answer about one object.
-fn content(answers: &mut impl BufRead, entry: &Entry) -> std::io::Result<Vec<u8>> {
+/// Reads the answer about one object, `HASH blob SIZE` and its bytes; none if it is too large.
+fn content(answers: &mut impl BufRead) -> std::io::Result<Option<Vec<u8>>> {
+    let strange = || std::io::Error::other("git does not know its own object");
     let mut head = String::new();
     answers.read_line(&mut head)?;
-    if !head.ends_with(&format!(" blob {}\n", entry.size)) {
-        return Err(std::io::Error::other("git does not know its own object"));
+    let (_, size) = head.trim_end().split_once(" blob ").ok_or_else(strange)?;
+    let size: u64 = size.parse().map_err(|_| strange())?;
+    if size > FILE_LIMIT {
+        return Ok(None);
     }
     let mut bytes = Vec::new();
-    answers.take(entry.size + 1).read_to_end(&mut bytes)?;
+    answers.take(size + 1).read_to_end(&mut bytes)?;
+    let whole = bytes.len() as u64 == size + 1;
     bytes.pop();
-    Ok(bytes)
+    whole.then_some(Some(bytes)).ok_or_else(strange)
 }
 
 /// Returns the paths that differ between two commits; without `old`, all of `new`; none when `old` is not there.

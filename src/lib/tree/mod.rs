@@ -38,7 +38,7 @@ pub use ages::Change;
 pub use export::SCHEMES;
 pub use packages::{packages_in, published, published_paths};
 pub use paths::{recipe_directory, recipes_of};
-pub use read::{Desk, find, read, read_all};
+pub use read::{Desk, find, read, read_all, roomy};
 pub use recipe::{Problem, Reading, Recipe};
 pub use revision::Repository;
 pub use sandbox::Limits;

@@ -1,9 +1,13 @@
 //! Reading recipes of a revision: exported into a scratch directory, read in the sandbox, judged; or known already.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{DirBuilder, DirEntry, Metadata};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
-use super::export::{SCHEMES, make_root};
+use rustix::fs::Access;
+
+use super::export::SCHEMES;
 use super::kept::{File, Kept, Sources};
 use super::paths::{is_recipe, recipe_directory};
 use super::readers::{Read, readings};
@@ -11,10 +15,11 @@ use super::recipe::{Problem, Reading};
 use super::revision::Repository;
 use super::sandbox::Limits;
 use super::srcinfo;
-use crate::base::Result;
-use crate::base::durable::make_dir;
+use crate::base::durable::{available, make_dir, present, remove_tree};
+use crate::base::lock::{self, Lock};
 use crate::base::output::{Progress, SILENT};
 use crate::base::random;
+use crate::base::{Error, Result};
 use crate::config::{Format, TreeSection};
 use crate::names::{Name, Revision, Tree};
 use crate::spool::Spool;
@@ -36,25 +41,74 @@ pub struct Desk {
 impl Desk {
     /// Returns the desk of the owner of `spool`.
     pub fn of(spool: &Spool) -> Self {
-        Self { scratch: spool.tmp(), kept: Some(spool.at("cache")), progress: SILENT }
+        Self { scratch: roomy(spool.tmp()), kept: Some(spool.at("cache")), progress: SILENT }
     }
 }
 
-/// A directory below the scratch directory; dropped, it is gone.
-struct Place(PathBuf);
+/// Where every Linux host has files in memory: to write a whole tree costs ten thousand system calls, which take ten
+/// times longer on a disk.
+const MEMORY: &str = "/dev/shm";
+
+/// So many bytes have to be free there; Frugalware's tree takes 40 MB.
+const ROOM: u64 = 256 << 20;
+
+/// What our directories begin with.
+const PREFIX: &str = "syncpkg-read-";
+
+/// Returns where a tree may be written meanwhile: in memory if there is room, else `otherwise`.
+pub fn roomy(otherwise: PathBuf) -> PathBuf {
+    let writable = rustix::fs::access(MEMORY, Access::WRITE_OK | Access::EXEC_OK).is_ok();
+    match writable && available(Path::new(MEMORY)).is_ok_and(|free| free >= ROOM) {
+        true => PathBuf::from(MEMORY),
+        false => otherwise,
+    }
+}
+
+/// A directory below the scratch directory, for its owner only; dropped, it is gone. Whoever reads next removes what
+/// killed programs left.
+struct Place {
+    path: PathBuf,
+    /// Held as long as somebody lives who needs the directory.
+    _lock: Lock,
+}
 
 impl Place {
     fn new(scratch: &Path) -> Result<Self> {
         make_dir(scratch)?;
-        let place = scratch.join(format!("read-{}", random::word(12)));
-        make_root(&place)?;
-        Ok(Self(place))
+        sweep(scratch)?;
+        loop {
+            let path = scratch.join(format!("{PREFIX}{}", random::word(12)));
+            let made = DirBuilder::new().mode(0o700).create(&path);
+            made.map_err(|source| Error::io("make directory", &path, source))?;
+            let lock = lock::dir_if_free(&path);
+            // Before it was locked, somebody who reads too may have taken it for one that was left.
+            if present(&path)?
+                && let Some(lock) = lock?
+            {
+                return Ok(Self { path, _lock: lock });
+            }
+        }
     }
+}
+
+/// Removes the directories of ours that nobody holds.
+fn sweep(scratch: &Path) -> Result<()> {
+    let ours = |entry: &DirEntry| {
+        let owner = entry.metadata().ok().filter(Metadata::is_dir).map(|meta| meta.uid());
+        owner == Some(rustix::process::geteuid().as_raw())
+            && entry.file_name().as_encoded_bytes().starts_with(PREFIX.as_bytes())
+    };
+    for entry in std::fs::read_dir(scratch).into_iter().flatten().flatten().filter(ours) {
+        if let Ok(Some(_left)) = lock::dir_if_free(&entry.path()) {
+            remove_tree(&entry.path())?;
+        }
+    }
+    Ok(())
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
+        let _ = std::fs::remove_dir_all(&self.path);
     }
 }
 
@@ -193,9 +247,9 @@ fn read_exported(
     let (section, limits) = (repository.section, Limits::default());
     let export = |into: &Path| repository.export(revision, (dirs.len() <= BY_NAME).then_some(&dirs), into);
     if section.format == Format::Frugalbuild {
-        return readings(section, &place.0, paths, limits, desk.progress, export);
+        return readings(section, &place.path, paths, limits, desk.progress, export);
     }
-    let tree = place.0.join("tree");
+    let tree = place.path.join("tree");
     export(&tree)?;
     let ready = repository.in_step(revision, &srcinfo::directories(&tree, paths))?;
     let said = |path: &String| {
@@ -205,7 +259,7 @@ fn read_exported(
     let said: Vec<Option<Read>> = paths.iter().map(said).collect();
     let silent = paths.iter().zip(&said).filter(|(_, said)| said.is_none());
     let silent: Vec<String> = silent.map(|(path, _)| path.clone()).collect();
-    let mut read = readings(section, &place.0, &silent, limits, desk.progress, |_| Ok(()))?.into_iter();
+    let mut read = readings(section, &place.path, &silent, limits, desk.progress, |_| Ok(()))?.into_iter();
     Ok(said.into_iter().filter_map(|said| said.or_else(|| read.next())).collect())
 }
 
@@ -236,4 +290,23 @@ pub fn find(
         return Ok(Some(problem));
     }
     Ok(read_all(section, tree, revision, desk)?.into_iter().find(produces))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_reads_next_removes_what_a_killed_reader_left() {
+        let scratch = tempfile::tempdir().unwrap();
+        let [left, other] = ["syncpkg-read-abc", "somebody-elses"].map(|name| scratch.path().join(name));
+        std::fs::create_dir_all(left.join("tree/source")).unwrap();
+        std::fs::create_dir(&other).unwrap();
+        let one = Place::new(scratch.path()).unwrap();
+        assert!(!left.exists() && other.exists());
+        let two = Place::new(scratch.path()).unwrap();
+        assert!(one.path.exists() && two.path.exists(), "both live");
+        drop((one, two));
+        assert_eq!(std::fs::read_dir(scratch.path()).unwrap().count(), 1);
+    }
 }

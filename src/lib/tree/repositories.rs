@@ -126,6 +126,20 @@ fn a_scan_reads_all_recipes_of_a_revision() {
 }
 
 #[test]
+fn what_is_too_large_is_passed_over_and_what_comes_after_it_is_read() {
+    both(|farm| {
+        farm.commit("a", "1");
+        farm.commit("b", "1");
+        for file in ["a/patch", "b/PKGBUILD"] {
+            std::fs::write(farm.section.path.join(file), "#".repeat((1 << 20) + 1)).unwrap();
+        }
+        let tip = farm.commit("c", "1");
+        let read = read_all(&farm.section, &farm.tree, &tip, &farm.desk()).unwrap();
+        assert_eq!(read.iter().map(Result::is_ok).collect::<Vec<bool>>(), [true, false, true]);
+    });
+}
+
+#[test]
 fn of_the_recipes_asked_for_only_those_that_are_there_are_named() {
     both(|farm| {
         farm.commit("a", "1");
