@@ -66,15 +66,20 @@ pub(super) fn exists(repository: &Path, revision: &Revision, path: &str) -> Resu
     Ok(list(repository, revision, Some(&[path.to_owned()]))?.iter().any(|own| own == path))
 }
 
-/// Writes the selected files of `revision` into `into`. Not by `git archive`, which heeds the tree's own
+/// Writes the selected files of `revision` into `into`; `known` is what it has ([`contents`]), if somebody has asked.
+/// Not by `git archive`, which heeds the tree's own
 /// attributes and makes its links.
 pub(super) fn export(
     repository: &Path,
     revision: &Revision,
     selection: &Selection<'_>,
+    known: Option<&[(String, String)]>,
     into: &Path,
 ) -> Result<()> {
-    let mut wanted = contents(repository, revision, selection.listed().as_deref())?;
+    let mut wanted = match known {
+        Some(known) => known.to_vec(),
+        None => contents(repository, revision, selection.listed().as_deref())?,
+    };
     wanted.retain(|(path, _)| selection.takes(path));
     export::make_root(into)?;
     let mut rest = wanted.as_slice();

@@ -191,7 +191,7 @@ fn read_changed(
     contents.sort();
     let sources = Sources::new(repository.section, &contents);
     let (mut kept, missing) = kept.renewed(state.clone(), touched.as_ref(), &sources);
-    let read = read_exported(repository, revision, &missing, desk)?;
+    let read = read_exported(repository, revision, &missing, Some(&contents), desk)?;
     missing.iter().zip(&read).for_each(|(path, read)| kept.add(path, read, &sources));
     // What was read is what was listed only if nothing has moved meanwhile.
     if repository.state(revision)? == Some(state) {
@@ -229,7 +229,7 @@ fn read_at(
     paths: Vec<String>,
     desk: &Desk,
 ) -> Result<ByPath> {
-    let read = read_exported(repository, revision, &paths, desk)?;
+    let read = read_exported(repository, revision, &paths, None, desk)?;
     Ok(paths.into_iter().zip(read.into_iter().map(|read| read.reading)).collect())
 }
 
@@ -237,6 +237,7 @@ fn read_exported(
     repository: Repository<'_>,
     revision: &Revision,
     paths: &[String],
+    contents: Option<&[(String, String)]>,
     desk: &Desk,
 ) -> Result<Vec<Read>> {
     if paths.is_empty() {
@@ -245,7 +246,8 @@ fn read_exported(
     let place = Place::new(&desk.scratch).map_err(|error| repository.named(error))?;
     let dirs: Vec<String> = paths.iter().map(|path| recipe_directory(path).to_owned()).collect();
     let (section, limits) = (repository.section, Limits::default());
-    let export = |into: &Path| repository.export(revision, (dirs.len() <= BY_NAME).then_some(&dirs), into);
+    let dirs = (dirs.len() <= BY_NAME).then_some(dirs);
+    let export = |into: &Path| repository.export(revision, dirs.as_deref(), contents, into);
     if section.format == Format::Frugalbuild {
         return readings(section, &place.path, paths, limits, desk.progress, export);
     }

@@ -73,10 +73,16 @@ impl<'a> Repository<'a> {
     ///
     /// # Errors
     /// The revision is not there, the program fails, or `into` cannot be written.
-    pub fn export(&self, revision: &Revision, dirs: Option<&[String]>, into: &Path) -> Result<()> {
+    pub fn export(
+        &self,
+        revision: &Revision,
+        dirs: Option<&[String]>,
+        contents: Option<&[(String, String)]>,
+        into: &Path,
+    ) -> Result<()> {
         let selection = Selection::new(self.section, dirs);
         let done = match self.section.scm {
-            Scm::Git => git::export(self.path(), revision, &selection, into),
+            Scm::Git => git::export(self.path(), revision, &selection, contents, into),
             Scm::Darcs => darcs::export(self.path(), revision, &selection, into),
             Scm::None => plain::export(self.section, &selection, into),
         };
