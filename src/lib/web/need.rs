@@ -1,6 +1,6 @@
 //! What needs a person, and which one: the first thing the front page says. Pure.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -140,17 +140,16 @@ fn troubled(model: &Model) -> Vec<Need> {
     newest(model).map(|(_, ticket)| ticket).filter(given_up).map(need).collect()
 }
 
-fn held(model: &Model) -> Vec<Need> {
+fn held<'a>(model: &'a Model) -> Vec<Need> {
+    let package = |ticket: &'a TicketRow| (&ticket.tree, &ticket.name, &ticket.arch);
+    let open = model.waiting.iter().chain(&model.building).filter_map(|id| model.tickets.get(id));
+    let mut later: HashMap<_, Id> = HashMap::new();
+    open.for_each(|ticket| {
+        let last = later.entry(package(ticket)).or_insert(ticket.id);
+        *last = (*last).max(ticket.id);
+    });
     // What waits only for a later ticket of its package needs nobody.
-    let followed = |ticket: &TicketRow| {
-        let same = |id: &Id| {
-            let later = model.tickets.get(id).filter(|later| later.id > ticket.id);
-            later.is_some_and(|later| {
-                (&later.tree, &later.name, &later.arch) == (&ticket.tree, &ticket.name, &ticket.arch)
-            })
-        };
-        model.waiting.iter().chain(&model.building).any(same)
-    };
+    let followed = |ticket: &&'a TicketRow| later.get(&package(ticket)).is_some_and(|last| *last > ticket.id);
     let stuck = model.tickets.values().filter(|ticket| !ticket.unwanted && !followed(ticket));
     let tickets = stuck.filter_map(|ticket| Some((ticket, ticket.held.clone()?)));
     let need = |(ticket, why): (&TicketRow, String)| Need {
