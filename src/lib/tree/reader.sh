@@ -102,7 +102,7 @@ jq() {
 syncpkg_recipe() {
 	local syncpkg_file=./${1##*/} syncpkg_line syncpkg_lines=()
 	[[ $1 != */* ]] || cd "/tree/${1%/*}" 2>/dev/null || syncpkg_file=
-	[[ -f $syncpkg_file && ! -L $syncpkg_file ]] || { printf 'irregular=yes\0' >&8; return; }
+	[[ -f $syncpkg_file ]] || { printf 'irregular=yes\0' >&8; return; }
 	mapfile -n 50 -t syncpkg_lines <"$syncpkg_file"
 	for syncpkg_line in "${syncpkg_lines[@]}"; do
 		[[ $syncpkg_line == '# Maintainer:'* ]] || continue
