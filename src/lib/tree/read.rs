@@ -50,7 +50,7 @@ impl Desk {
 const MEMORY: &str = "/dev/shm";
 
 /// So many bytes have to be free there; Frugalware's tree takes 40 MB.
-const ROOM: u64 = 256 << 20;
+const ROOM: u64 = 1 << 30;
 
 /// What our directories begin with.
 const PREFIX: &str = "syncpkg-read-";
