@@ -94,7 +94,7 @@ pub const ALL: [Act; 22] = [
         busy(stage);
         "syncpkg-builder --forget b3".to_owned()
     }),
-    Act::new("round", Repeat::Rest, eventful),
+    ROUND,
     Act::new("repair", Repeat::Rest, damaged),
     NOTIFY,
     Act::new("stats", Repeat::Same, |stage| {
@@ -153,6 +153,8 @@ const NOTIFY: Act = Act::new("notify", Repeat::Same, |stage| {
     busy(stage);
     "syncpkg-notify".to_owned()
 });
+
+pub const ROUND: Act = Act::new("round", Repeat::Rest, eventful);
 
 /// The claims of a busy farm.
 struct Held {

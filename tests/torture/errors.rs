@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::acts::{ALL, Act, FEW, FINDING};
+use crate::acts::{ALL, Act, FEW, FINDING, ROUND};
 use crate::kill::aftermath;
 use crate::measure::Measure;
 use crate::stage::{Ran, Stage};
@@ -65,6 +65,12 @@ fn looks(trace: &Trace) -> BTreeSet<Fault> {
     faults(&trace.of_main(|text| touches(text) && !traced::changes(text)), &["EIO"], &[false])
 }
 
+/// What a person forbade, and allows again, at what makes and moves.
+fn forbidden(trace: &Trace) -> BTreeSet<Fault> {
+    let places = |text: &str| ["mkdir", "rename"].iter().any(|word| text.starts_with(word));
+    faults(&trace.of_main(places), &["EACCES"], &[false])
+}
+
 /// Whether a call can fail because of the disk. Left out are memory (a failed allocation ends the program, as a
 /// kill does), signals, threads, clocks and chance, `close` (its result says nothing about a file that was fsynced)
 /// and the end.
@@ -120,7 +126,10 @@ fn fail(act: &Act, pick: fn(&Trace) -> BTreeSet<Fault>) -> (usize, Vec<String>) 
     stage.put_back();
     let (trace, _) = traced::trace(&stage, &measure.line, act.input);
     let (mut tried, mut bad) = (0, Vec::new());
-    for (number, fault) in pick(&trace).iter().enumerate() {
+    // `TORTURE_FAULT="EIO at statx 13"` tries that fault alone.
+    let only = std::env::var("TORTURE_FAULT").ok();
+    let wanted = |fault: &&Fault| only.as_deref().is_none_or(|only| fault.to_string() == only);
+    for (number, fault) in pick(&trace).iter().filter(wanted).enumerate() {
         stage.put_back();
         let what = format!("error={}", fault.errno);
         let (ran, failed) =
@@ -131,7 +140,7 @@ fn fail(act: &Act, pick: fn(&Trace) -> BTreeSet<Fault>) -> (usize, Vec<String>) 
         let ignored = fsync && failed > 0 && ran.code() == Some(0);
         let wrong = ignored.then(|| "a failed fsync went unnoticed".to_owned());
         let wrong = wrong.or_else(|| judge(&stage, act, &measure, &ran, number % 2 == 0));
-        bad.extend(wrong.map(|why| format!("{} with {fault}: {why}", act.name)));
+        bad.extend(wrong.map(|why| format!("{} with {fault}: {why}\n  it had said: {}", act.name, ran.err)));
     }
     (tried, bad)
 }
@@ -166,6 +175,11 @@ fn a_broken_or_full_disk_loses_nothing_that_was_acknowledged() {
 #[test]
 fn what_cannot_be_seen_for_a_moment_is_not_gone() {
     fail_all("errors at looks", &FINDING, looks, 60);
+}
+
+#[test]
+fn what_was_forbidden_for_a_while_is_neither_refused_nor_kept_from_people() {
+    fail_all("errors at places", &[ROUND], forbidden, 8);
 }
 
 #[test]

@@ -17,6 +17,7 @@ use rustix::io::Errno;
 
 pub use derived::{forget, link, prune, remove_tree, replace, ring, touch, write_at};
 
+use super::error::readable;
 pub use super::regular::{open_regular, read, read_open};
 use super::{Error, Result, random};
 
@@ -366,11 +367,30 @@ fn equal(one: impl Read, other: &mut impl Read, path: &Path) -> Result<bool> {
 /// # Errors
 /// It cannot be told.
 pub fn present(path: &Path) -> Result<bool> {
+    look(path).map(|meta| meta.is_some())
+}
+
+/// Returns what the name `path` stands for, without following a link; none if nothing has that name.
+///
+/// # Errors
+/// It cannot be told.
+pub fn look(path: &Path) -> Result<Option<fs::Metadata>> {
     match fs::symlink_metadata(path) {
-        Ok(_) => Ok(true),
-        Err(source) if source.kind() == io::ErrorKind::NotFound => Ok(false),
+        Ok(meta) => Ok(Some(meta)),
+        Err(source) if matches!(source.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+            Ok(None)
+        }
         Err(source) => Err(Error::io("look at", path, source)),
     }
+}
+
+/// Tells whether `path` is a directory, or leads to one.
+///
+/// # Errors
+/// It cannot be told just now.
+pub fn is_dir(path: &Path) -> Result<bool> {
+    let meta = readable(fs::metadata(path).map_err(|source| Error::io("look at", path, source)))?;
+    Ok(meta.is_some_and(|meta| meta.is_dir()))
 }
 
 /// What is not there any more was moved on by somebody, who flushes it too.

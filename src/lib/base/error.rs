@@ -16,6 +16,8 @@ pub enum Kind {
     No,
     /// Wrong use, bad data, bad configuration: trying again does not help.
     Wrong,
+    /// A file or directory that this program may not use: trying again helps once a person has let it.
+    Denied,
     /// Disk full, lock held, master unreachable: trying again later does.
     Again,
 }
@@ -25,7 +27,7 @@ impl Kind {
     pub fn status(self) -> u8 {
         match self {
             Kind::No => 1,
-            Kind::Wrong => 2,
+            Kind::Wrong | Kind::Denied => 2,
             Kind::Again => 75,
         }
     }
@@ -63,6 +65,11 @@ impl Error {
         let source = source.into();
         let text = format!("cannot {verb} {}: {}", path.as_ref().display(), reason(&source));
         Self { kind: kind_of(&source), text, hint: None }
+    }
+
+    /// Tells whether the same, asked again some time, may succeed: what was asked for is not at fault.
+    pub fn may_pass(&self) -> bool {
+        matches!(self.kind, Kind::Denied | Kind::Again)
     }
 
     /// Adds one line on what to do about it.
@@ -118,6 +125,7 @@ fn kind_of(source: &io::Error) -> Kind {
     ];
     match Errno::from_io_error(source) {
         Some(errno) if again.contains(&errno) => Kind::Again,
+        Some(Errno::ACCESS | Errno::PERM) => Kind::Denied,
         Some(_) | None => Kind::Wrong,
     }
 }
@@ -131,6 +139,10 @@ mod tests {
         let full = Error::io("write", "x", Errno::NOSPC);
         assert_eq!(full.kind.status(), 75);
         assert_eq!(full.to_string(), "cannot write x: No space left on device");
-        assert_eq!(Error::io("read", "x", Errno::NOENT).kind.status(), 2);
+        assert!(full.may_pass());
+        let missing = Error::io("read", "x", Errno::NOENT);
+        assert!(missing.kind.status() == 2 && !missing.may_pass());
+        let denied = Error::io("read", "x", Errno::ACCESS);
+        assert!(denied.kind.status() == 2 && denied.may_pass(), "a person can help");
     }
 }

@@ -121,7 +121,7 @@ pub fn ask(
         let mut batch = Batch::begin(spool, wanted.len(), clock, asker.patience)?;
         answers.reserve_exact(wanted.len());
         for (done, one) in wanted.iter().enumerate() {
-            let ask = one.ask(wish, asker);
+            let ask = one.ask(wish, asker)?;
             let ticket = match batch.ask(&ask)? {
                 Answer::Made(name) | Answer::There(name) => Ok((name.id, name.item)),
                 Answer::Refused(why) => Err(Error::no(why)),
@@ -147,11 +147,11 @@ struct One<'a> {
 }
 
 impl One<'_> {
-    fn ask(&self, wish: &Wish, asker: Asker) -> Ask {
+    fn ask(&self, wish: &Wish, asker: Asker) -> Result<Ask> {
         let recipe = &self.recipe;
         let (version, release) = (&recipe.version, &recipe.release);
         let priority = wish.priority.unwrap_or(if wish.force { Priority::Urgent } else { Priority::Push });
-        Ask {
+        Ok(Ask {
             tree: self.tree.clone(),
             item: Item {
                 name: recipe.name.clone(),
@@ -171,8 +171,8 @@ impl One<'_> {
             exact: self.exact,
             force: wish.force,
             spare_aborted: wish.spare_aborted || wish.priority == Some(Priority::Unbuilt),
-            published: tree::published(self.section, &recipe.subpkgs, version, release, &self.arch),
-        }
+            published: tree::published(self.section, &recipe.subpkgs, version, release, &self.arch)?,
+        })
     }
 }
 

@@ -127,7 +127,7 @@ fn act_on(config: &Config, spool: &Spool, path: &Path, clock: &Clock) -> Result<
     };
     let answers = match carry_out(config, spool, &by, &request, clock) {
         Ok(answers) => answers,
-        Err(error) if error.kind == Kind::Again => return Err(error),
+        Err(error) if error.may_pass() => return Err(error),
         Err(error) => vec![error.to_string()],
     };
     let lines = answers.iter().map(|answer| format!("{by}: {answer}")).collect();

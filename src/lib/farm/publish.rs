@@ -94,8 +94,8 @@ fn of_tree(
                 Err(error) if error.kind == Kind::No => set_aside(spool, &one.entry, &error.to_string())?,
                 Err(error) => {
                     postpone(spool, &one.entry, &error.to_string())?;
-                    let worth_it = error.kind == Kind::Again;
-                    failed = worth_it
+                    failed = error
+                        .may_pass()
                         .then(|| error.within(format!("cannot publish {}", one.entry.name.item)))
                         .or(failed);
                 }

@@ -97,7 +97,7 @@ pub fn find(config: &Config, spool: &Spool, filter: &Filter, desk: &Desk, clock:
         let cache = spool.at("cache").join(format!("ages-{tree}"));
         let ages = Repository::new(tree, section).ages(&tip, &aged(section, &readings), &cache)?;
         let pushes = Pushes::new(spool, tree, section, &tip)?;
-        for one in missing(tree, section, &ages, &readings, filter, clock) {
+        for one in missing(tree, section, &ages, &readings, filter, clock)? {
             let never = pushes.never(&one.path);
             let cause = why::cause(config, spool, (tree, &one.item), &never, &mut queue, clock)?;
             found.rows.push(row(&one, cause, clock));
@@ -126,14 +126,14 @@ fn missing(
     readings: &[Reading],
     filter: &Filter,
     clock: &Clock,
-) -> Vec<Missing> {
+) -> Result<Vec<Missing>> {
     let published = |recipe: &tree::Recipe, arch: &Arch| is_published(section, recipe, arch);
     let committed =
         |recipe: &tree::Recipe| ages.get(tree::recipe_directory(&recipe.path)).map(|change| change.at);
     let limits = (clock.now(), filter.older_than);
-    let mut found = unbuilt::missing(tree, readings, &section.archs, published, committed, limits);
+    let mut found = unbuilt::missing(tree, readings, &section.archs, published, committed, limits)?;
     found.retain(|one| filter.takes(&one.item.arch));
-    found
+    Ok(found)
 }
 
 /// What the ages of are asked for: the recipes' directories, and when one cannot be read the schemes, which it may
@@ -159,7 +159,7 @@ fn scheme_of(problem: &Problem) -> Option<String> {
     (!name.contains(['/', ' '])).then(|| format!("{SCHEMES}/{name}"))
 }
 
-fn is_published(section: &TreeSection, recipe: &tree::Recipe, arch: &Arch) -> bool {
+fn is_published(section: &TreeSection, recipe: &tree::Recipe, arch: &Arch) -> Result<bool> {
     tree::published(section, &recipe.subpkgs, &recipe.version, &recipe.release, arch)
 }
 
@@ -302,8 +302,10 @@ pub(super) fn ask_for_all(
     {
         let tip = Repository::new(tree, section).tip()?;
         for recipe in tree::read_all(section, tree, &tip, &Desk::of(spool))?.into_iter().flatten() {
-            let lacks = |arch: &Arch| !is_published(section, &recipe, arch);
-            if recipe.wanted_archs(&section.archs).iter().any(lacks) {
+            let there = |arch: &Arch| is_published(section, &recipe, arch);
+            let there: Vec<bool> =
+                recipe.wanted_archs(&section.archs).iter().map(there).collect::<Result<_>>()?;
+            if there.contains(&false) {
                 items.push(format!("{tree}/{}", recipe.name));
             }
         }

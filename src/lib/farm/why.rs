@@ -190,13 +190,12 @@ fn built(config: &Config, spool: &Spool, entry: &Entry) -> Result<String> {
 /// Tells whether what a ticket made is in the package directory.
 ///
 /// # Errors
-/// The ticket cannot be read just now.
+/// The ticket or the package directory cannot be read just now.
 pub fn is_published(config: &Config, entry: &Entry) -> Result<bool> {
     let item = &entry.name.item;
     let section = config.tree.get(&entry.name.tree);
-    Ok(section.zip(readable(entry.ticket())?).is_some_and(|(section, ticket)| {
-        tree::published(section, &ticket.packages, &item.version, &item.release, &item.arch)
-    }))
+    let Some((section, ticket)) = section.zip(readable(entry.ticket())?) else { return Ok(false) };
+    tree::published(section, &ticket.packages, &item.version, &item.release, &item.arch)
 }
 
 /// Says in one line why the wanted version `item` is not there, as far as the spool knows; `never` when nobody asked

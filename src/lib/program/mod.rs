@@ -185,7 +185,7 @@ impl Tally {
         match end.as_ref().map_err(|error| error.kind) {
             Ok(_) => self.done += 1,
             Err(Kind::No) => self.no += 1,
-            Err(Kind::Wrong) => self.wrong += 1,
+            Err(Kind::Wrong | Kind::Denied) => self.wrong += 1,
             Err(Kind::Again) => self.again += 1,
         }
     }

@@ -1,6 +1,5 @@
 //! Builders as the master knows them: one record each, a pause file, and when they were last seen.
 
-use std::fs;
 use std::path::PathBuf;
 use std::time::SystemTime;
 
@@ -9,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Claim, Spool, Stand, list, queue, record};
 use crate::base::durable;
+use crate::base::error::readable;
 use crate::base::{Clock, Error, Result, lock};
 use crate::names::{Arch, Builder};
 
@@ -57,7 +57,7 @@ fn pause_file(spool: &Spool, name: &Builder) -> PathBuf {
 pub fn register(spool: &Spool, name: &Builder, archs: &[Arch], clock: &Clock) -> Result<()> {
     let _lock = lock::exclusive(&spool.at("lock").join("builder"), lock::PATIENCE)?;
     let path = file(spool, name);
-    let known: Option<Registration> = record::read(&path).ok();
+    let known: Option<Registration> = readable(record::read(&path))?;
     if known.as_ref().is_some_and(|known| known.archs == archs) {
         return touch(spool, name);
     }
@@ -72,9 +72,9 @@ pub fn register(spool: &Spool, name: &Builder, archs: &[Arch], clock: &Clock) ->
 /// # Errors
 /// A failing system call.
 pub fn seen(spool: &Spool, name: &Builder, archs: &[Arch], clock: &Clock) -> Result<()> {
-    match record::read::<Registration>(&file(spool, name)) {
-        Ok(known) if archs.iter().all(|arch| known.archs.contains(arch)) => touch(spool, name),
-        Ok(_) | Err(_) => register(spool, name, archs, clock),
+    match readable(record::read::<Registration>(&file(spool, name)))? {
+        Some(known) if archs.iter().all(|arch| known.archs.contains(arch)) => touch(spool, name),
+        Some(_) | None => register(spool, name, archs, clock),
     }
 }
 
@@ -172,9 +172,8 @@ pub fn listed(spool: &Spool) -> Result<Vec<Listed>> {
             continue;
         };
         let path = file(spool, &name);
-        let (Ok(known), Ok(meta)) = (record::read::<Registration>(&path), fs::metadata(&path)) else {
-            continue;
-        };
+        let known = readable(record::read::<Registration>(&path))?;
+        let (Some(known), Some(meta)) = (known, durable::look(&path)?) else { continue };
         let seen =
             meta.modified().ok().and_then(|time| Timestamp::try_from(time).ok()).unwrap_or(known.since);
         builders.push(Listed {

@@ -16,9 +16,9 @@ use super::census::{Census, hash, suspects};
 use super::index::Index;
 use super::place::{DIRECTORIES, TOLERATED, make};
 use super::{Entry, Report, Spool, Stand, TicketName, list, queue};
-use crate::base::durable::{self, Shift};
+use crate::base::durable::{self, Shift, is_dir};
 use crate::base::error::Kind;
-use crate::base::{Clock, Error, Result, lock, output};
+use crate::base::{Clock, Result, lock, output};
 use crate::names::{Arch, Builder, Id, Name, Tree};
 
 /// The longest name that is kept in `bad/`, bytes.
@@ -327,14 +327,5 @@ impl Checkup<'_> {
             self.problems.push(Problem { path: format!("bad/{name}"), text, repaired: None });
         }
         Ok(())
-    }
-}
-
-/// A disk that cannot say what lies there has not said that it is no directory: thousands of tickets may lie in it.
-fn is_dir(path: &Path) -> Result<bool> {
-    match fs::metadata(path).map_err(|source| Error::io("look at", path, source)) {
-        Ok(meta) => Ok(meta.is_dir()),
-        Err(error) if error.kind == Kind::Again => Err(error),
-        Err(_) => Ok(false),
     }
 }

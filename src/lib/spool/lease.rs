@@ -225,7 +225,10 @@ fn mtime(path: &Path) -> Result<Option<i64>> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::claim::{self, Request};
+    use super::super::decide::tests::ask;
     use super::*;
+    use crate::names::Instance;
 
     fn there(mtime: i64) -> BTreeMap<String, i64> {
         BTreeMap::from([("claim".to_owned(), mtime)])
@@ -255,5 +258,28 @@ mod tests {
             assert!(silent.is_empty());
             assert_eq!(judge(&table, &there(1), "b", since_boot + 600, 600).1, ["claim"]);
         }
+    }
+
+    #[test]
+    fn a_beat_between_the_look_and_the_lock_keeps_the_claim() {
+        let directory = tempfile::tempdir().unwrap();
+        let spool = Spool::create(&directory.path().join("spool")).unwrap();
+        let (clock, trouble) = (Clock::fixed(jiff::Timestamp::UNIX_EPOCH), TroubleSection::default());
+        queue::enqueue(&spool, &[ask()], &clock, Duration::ZERO).unwrap();
+        let archs = vec!["x86_64".parse().unwrap()];
+        let request = Request {
+            builder: "b1".parse().unwrap(),
+            instance: Instance::random().unwrap(),
+            archs,
+            count: 1,
+        };
+        let claimed = claim::take(&spool, &request, &clock).unwrap().remove(0);
+        let entry = list::building(&spool).unwrap().remove(0);
+        let seen = mtime(&entry.path).unwrap();
+        assert!(durable::touch(&entry.path, SystemTime::UNIX_EPOCH).unwrap());
+        let back = take_back(&spool, &entry, seen.as_ref(), &trouble, &clock).unwrap();
+        assert!(back.is_none() && claimed.claim.entry(&spool).unwrap().is_some());
+        let seen = mtime(&entry.path).unwrap();
+        assert!(take_back(&spool, &entry, seen.as_ref(), &trouble, &clock).unwrap().is_some());
     }
 }

@@ -192,6 +192,16 @@ fn what_took_too_long_is_read_each_time_and_the_rest_kept() {
 }
 
 #[test]
+fn what_bash_could_not_start_a_process_for_is_a_problem_that_is_not_kept() {
+    let starved = format!("pkgname=a\nulimit -n 3\ngroups=($(printf x))\n{CHANCE}");
+    let farm = farm(Scm::Git, &[("source/x/a/FrugalBuild", &starved)]);
+    farm.record();
+    assert_eq!(versions(&farm)["a"], "bash could not start a process");
+    let kept = std::fs::read_to_string(farm.place.path().join("kept/recipes-t")).unwrap();
+    assert!(kept.contains(r#""unsure":["source/x/a/FrugalBuild"]"#), "{kept}");
+}
+
+#[test]
 fn of_many_that_are_asked_for_at_once_only_those_not_known_yet_are_read() {
     let files: Vec<(String, String)> =
         (0..70).map(|n| (format!("source/x/p{n}/FrugalBuild"), format!("pkgname=p{n}\n{CHANCE}"))).collect();

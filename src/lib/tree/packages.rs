@@ -1,9 +1,11 @@
 //! Where a built package is found.
 
 use std::collections::BTreeMap;
+use std::fs::DirEntry;
+use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::base::{Error, Result};
+use crate::base::{Error, Result, durable};
 use crate::config::TreeSection;
 use crate::names::{Arch, Item, Name, Release, Version};
 
@@ -40,21 +42,29 @@ pub fn published_paths(
 
 /// Tells whether every one of `outputs` is there as a regular file, for `arch` or (parts of a split package may
 /// be) for `any`. Without a pattern or without outputs nothing is published.
+///
+/// # Errors
+/// It cannot be told.
 pub fn published(
     section: &TreeSection,
     outputs: &[Name],
     version: &Version,
     release: &Release,
     arch: &Arch,
-) -> bool {
-    let there = |name: &Name| {
-        [arch.as_str(), "any"].iter().any(|arch| {
-            path(section, name, version, release, arch)
-                .and_then(|path| path.symlink_metadata().ok())
-                .is_some_and(|meta| meta.is_file())
-        })
-    };
-    !outputs.is_empty() && outputs.iter().all(there)
+) -> Result<bool> {
+    for name in outputs {
+        let places =
+            [arch.as_str(), "any"].into_iter().filter_map(|arch| path(section, name, version, release, arch));
+        let files = places.map(|path| is_file(&path)).collect::<Result<Vec<_>>>()?;
+        if !files.contains(&true) {
+            return Ok(false);
+        }
+    }
+    Ok(!outputs.is_empty())
+}
+
+fn is_file(path: &Path) -> Result<bool> {
+    Ok(durable::look(path)?.is_some_and(|meta| meta.is_file()))
 }
 
 /// Returns the packages that lie in the package directory, for the tree's architectures and `any`, sorted; other
@@ -87,10 +97,12 @@ pub fn packages_in(section: &TreeSection) -> Result<BTreeMap<PathBuf, Item>> {
 fn listed(directory: &Path) -> Result<Vec<String>> {
     let entries = match directory.read_dir() {
         Ok(entries) => entries,
-        Err(source) if source.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(source) if source.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         Err(source) => return Err(Error::io("list", directory, source)),
     };
-    Ok(entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect())
+    let name = |entry: io::Result<DirEntry>| entry.map(|entry| entry.file_name().into_string().ok());
+    let names = entries.filter_map(|entry| name(entry).transpose()).collect::<io::Result<_>>();
+    names.map_err(|source| Error::io("list", directory, source))
 }
 
 #[cfg(test)]
@@ -112,10 +124,10 @@ mod tests {
         }
         std::fs::write(place.path().join("x86_64/a-1:2-1-x86_64.pkg"), "").unwrap();
         std::os::unix::fs::symlink("/etc/passwd", place.path().join("any/a-doc-1:2-1-any.pkg")).unwrap();
-        assert!(!told(), "a link is no package");
+        assert!(!told().unwrap(), "a link is no package");
         std::fs::remove_file(place.path().join("any/a-doc-1:2-1-any.pkg")).unwrap();
         std::fs::write(place.path().join("any/a-doc-1:2-1-any.pkg"), "").unwrap();
-        assert!(told());
+        assert!(told().unwrap());
     }
 
     #[test]
@@ -129,7 +141,7 @@ mod tests {
             &one.parse().unwrap(),
             &"any".parse().unwrap(),
         );
-        assert!(!told);
+        assert!(!told.unwrap());
     }
 
     #[test]

@@ -12,13 +12,14 @@ use super::export::{self, FILE_LIMIT, Selection};
 use super::paths::clean;
 use super::srcinfo;
 use crate::base::durable;
+use crate::base::error::readable;
 use crate::base::{Error, Result};
 use crate::config::TreeSection;
 use crate::names::Revision;
 
 /// Returns all regular files below `root` that are not hidden, sorted; what vanishes meanwhile is passed over.
 pub(super) fn list(root: &Path) -> Result<Vec<String>> {
-    if !root.is_dir() {
+    if !durable::is_dir(root)? {
         return Err(Error::wrong(format!("cannot read the tree {}: no such directory", root.display())));
     }
     let shown = |entry: &walkdir::DirEntry| {
@@ -26,13 +27,14 @@ pub(super) fn list(root: &Path) -> Result<Vec<String>> {
         entry.depth() == 0 || !name.to_string_lossy().starts_with('.') || srcinfo::is_one(name)
     };
     let walk = WalkDir::new(root).follow_links(false).sort_by_file_name().into_iter().filter_entry(shown);
-    let files = walk.filter_map(std::result::Result::ok).filter(|entry| entry.file_type().is_file());
-    Ok(files
-        .filter_map(|entry| {
-            let path = entry.path().strip_prefix(root).ok()?.to_str()?;
-            (clean(path) == Some(path)).then(|| path.to_owned())
-        })
-        .collect())
+    let mut paths = Vec::new();
+    for entry in walk {
+        let entry = entry.map_err(|source| Error::io("list", root, source));
+        let Some(entry) = readable(entry)?.filter(|entry| entry.file_type().is_file()) else { continue };
+        let path = entry.path().strip_prefix(root).ok().and_then(Path::to_str);
+        paths.extend(path.filter(|path| clean(path) == Some(*path)).map(str::to_owned));
+    }
+    Ok(paths)
 }
 
 /// Returns the SHA-256 over paths and contents of all recipe directories.
@@ -49,18 +51,18 @@ pub(super) fn contents(section: &TreeSection) -> Result<Vec<(String, String)>> {
     let selection = Selection::new(section, None);
     let mut paths = list(&section.path)?;
     paths.retain(|path| selection.takes(path));
-    let digest = |path: &String| {
-        let bytes = durable::read(&section.path.join(path), FILE_LIMIT).unwrap_or_default();
-        format!("{:x}", Sha256::digest(bytes))
+    let digest = |path: String| -> Result<(String, String)> {
+        let bytes = readable(durable::read(&section.path.join(&path), FILE_LIMIT))?.unwrap_or_default();
+        Ok((path, format!("{:x}", Sha256::digest(bytes))))
     };
-    Ok(paths.into_iter().map(|path| (path.clone(), digest(&path))).collect())
+    paths.into_iter().map(digest).collect()
 }
 
 /// Copies the selected files into `into`, as they are now: there is no other revision.
 pub(super) fn export(section: &TreeSection, selection: &Selection<'_>, into: &Path) -> Result<()> {
     export::make_root(into)?;
     for path in list(&section.path)?.iter().filter(|path| selection.takes(path)) {
-        if let Ok(bytes) = durable::read(&section.path.join(path), FILE_LIMIT) {
+        if let Some(bytes) = readable(durable::read(&section.path.join(path), FILE_LIMIT))? {
             export::write(into, path, &bytes)?;
         }
     }

@@ -10,6 +10,7 @@ use super::paths::recipe_directory;
 use super::recipe::{Problem, Reading, judge};
 use super::sandbox::{Limits, Sandbox};
 use super::session::{Fields, Session, Turn};
+use crate::base::durable::is_dir;
 use crate::base::output::{Progress, inert};
 use crate::base::{Error, Result};
 use crate::config::{Format, TreeSection};
@@ -106,7 +107,7 @@ impl<'a> Floor<'a> {
     /// Moves the schemes where the readers see them.
     fn furnish(&self) -> Result<()> {
         let (from, Some(schemes)) = (self.tree.join(export::SCHEMES), &self.schemes) else { return Ok(()) };
-        if self.section.format != Format::Frugalbuild || !from.is_dir() {
+        if self.section.format != Format::Frugalbuild || !is_dir(&from)? {
             return Ok(());
         }
         let failed = |source| Error::io("move", &from, source);
@@ -178,7 +179,7 @@ impl<'a> Reader<'a> {
     /// Moves the directory `dir` where this reader's recipes see it. It may not be there: then the recipe is none.
     fn show(&self, dir: &str) -> Result<()> {
         let from = self.floor.tree.join(dir);
-        if self.root == self.floor.tree || !from.is_dir() {
+        if self.root == self.floor.tree || !is_dir(&from)? {
             return Ok(());
         }
         let to = self.root.join(dir);
@@ -188,7 +189,7 @@ impl<'a> Reader<'a> {
 
     fn hide(&self, dir: &str) -> Result<()> {
         let gone = self.root.join(dir);
-        if self.root == self.floor.tree || !gone.is_dir() {
+        if self.root == self.floor.tree || !is_dir(&gone)? {
             return Ok(());
         }
         fs::remove_dir_all(&gone).map_err(|source| Error::io("remove", gone, source))
@@ -201,12 +202,12 @@ impl<'a> Reader<'a> {
             (None, None) => self.start()?,
         };
         match session.read(path, self.floor.limits.recipe, self.floor.limits.fields) {
-            Turn::Done(fields, talk) => {
+            Turn::Done(fields, talk) if !starved(&talk) => {
                 let read = read(path, &fields, &talk, session.common(), self.floor.section.format);
                 self.session = Some(session);
                 Ok(read)
             }
-            Turn::Broken(_) => self.read_once(path),
+            Turn::Done(..) | Turn::Broken(_) => self.read_once(path),
         }
     }
 
@@ -215,6 +216,7 @@ impl<'a> Reader<'a> {
     fn read_once(&self, path: &str) -> Result<Read> {
         let mut session = self.start()?;
         Ok(match session.read(path, self.floor.limits.recipe, self.floor.limits.fields) {
+            Turn::Done(_, talk) if starved(&talk) => unsure(path, "bash could not start a process"),
             Turn::Done(fields, talk) => {
                 let read = read(path, &fields, &talk, session.common(), self.floor.section.format);
                 Read { schemes: None, ..read }
@@ -234,6 +236,12 @@ impl<'a> Reader<'a> {
 
 fn problem(path: &str, error: &str) -> Problem {
     Problem { path: path.to_owned(), error: inert(error) }
+}
+
+/// Tells whether bash says that it could not start what was to tell it something: the rest of what was read may be
+/// anything.
+fn starved(talk: &str) -> bool {
+    [": fork: ", ": cannot make pipe ", ": cannot make child "].iter().any(|words| talk.contains(words))
 }
 
 /// A problem that may be gone the next time.

@@ -7,7 +7,7 @@ use super::ages::{Ages, Kept};
 use super::export::Selection;
 use super::paths::{clean, is_recipe};
 use super::{darcs, git, plain};
-use crate::base::{Error, Result};
+use crate::base::{Error, Result, durable};
 use crate::config::{Scm, TreeSection};
 use crate::names::{Revision, Tree};
 
@@ -185,7 +185,9 @@ impl<'a> Repository<'a> {
             Scm::Git => git::exists(self.path(), revision, path),
             Scm::Darcs => darcs::list(self.path(), revision, Some(&[path.to_owned()]))
                 .map(|paths| paths.iter().any(|own| own == path)),
-            Scm::None => Ok(self.path().join(path).symlink_metadata().is_ok_and(|meta| meta.is_file())),
+            Scm::None => {
+                durable::look(&self.path().join(path)).map(|meta| meta.is_some_and(|meta| meta.is_file()))
+            }
         };
         found.map_err(|error| self.named(error))
     }

@@ -7,6 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::paths::recipe_directory;
 use super::recipe::{Reading, Recipe};
+use crate::base::Result;
 use crate::base::clock::age;
 use crate::names::{Arch, Item, Tree};
 
@@ -66,19 +67,26 @@ fn counted_days(age: SignedDuration) -> String {
 /// Returns what of `readings` is wanted for `farm`, not `published`, and whose recipe has been as it is for longer
 /// than `older_than`, by path and architecture. `committed` tells when a recipe was last changed; what it does not
 /// know counts as changed just now.
+///
+/// # Errors
+/// As `published`.
 pub fn missing(
     tree: &Tree,
     readings: &[Reading],
     farm: &[Arch],
-    published: impl Fn(&Recipe, &Arch) -> bool,
+    published: impl Fn(&Recipe, &Arch) -> Result<bool>,
     mut committed: impl FnMut(&Recipe) -> Option<Timestamp>,
     (now, older_than): (Timestamp, Duration),
-) -> Vec<Missing> {
+) -> Result<Vec<Missing>> {
     let older_than = SignedDuration::try_from(older_than).unwrap_or(SignedDuration::MAX);
     let mut found = Vec::new();
     for recipe in readings.iter().filter_map(|reading| reading.as_ref().ok()) {
-        let mut archs = recipe.wanted_archs(farm);
-        archs.retain(|arch| !published(recipe, arch));
+        let mut archs = Vec::new();
+        for arch in recipe.wanted_archs(farm) {
+            if !published(recipe, &arch)? {
+                archs.push(arch);
+            }
+        }
         if archs.is_empty() {
             continue;
         }
@@ -89,7 +97,7 @@ pub fn missing(
         }
     }
     found.sort_by(|a, b| (&a.path, &a.item).cmp(&(&b.path, &b.item)));
-    found
+    Ok(found)
 }
 
 /// Returns the lines of Frugalware's test-suite, in the order of its old script: all architectures, then for each its
@@ -183,9 +191,9 @@ mod tests {
         let now: Timestamp = "2026-11-22T12:00:00Z".parse().unwrap();
         let since = now - SignedDuration::from_secs(age);
         let farm = ["i686", "x86_64"].map(|arch| arch.parse().unwrap());
-        let published = |recipe: &Recipe, _: &Arch| recipe.name.as_str() == "there";
+        let published = |recipe: &Recipe, _: &Arch| Ok(recipe.name.as_str() == "there");
         let limits = (now, Duration::from_secs(2 * 86_400));
-        (missing(&"t".parse().unwrap(), readings, &farm, published, |_| Some(since), limits), now)
+        (missing(&"t".parse().unwrap(), readings, &farm, published, |_| Some(since), limits).unwrap(), now)
     }
 
     #[test]
