@@ -14,7 +14,7 @@ use syncpkg::base::Clock;
 use syncpkg::config::{Config, LimitSection};
 use syncpkg::farm::why;
 use syncpkg::names::{Id, Outcome};
-use syncpkg::spool::{Spool, TicketName, abort, lease, list, queue};
+use syncpkg::spool::{History, Spool, TicketName, abort, lease, queue};
 
 const ROUNDS: usize = 41;
 /// About as many recipes as Frugalware has.
@@ -83,7 +83,8 @@ fn history(spool: &Spool, count: usize) -> Done {
     queue::enqueue(spool, &[ask("sample", &[])?], &Clock::system(), Duration::ZERO)?;
     let claimed = take(spool, &"b1".parse()?)?;
     end(spool, &claimed)?;
-    let Some(sample) = list::done_of(spool, &"current".parse()?, &"sample".parse()?)?.pop() else {
+    let Some(sample) = History::of(spool, &"current".parse()?, &"sample".parse()?)?.entries().next_back()
+    else {
         return Err("the sample has not ended".into());
     };
     let (ticket, id) = (fs::read_to_string(&sample.path)?, sample.name.id);

@@ -446,7 +446,7 @@ impl<'a> Pair<'a> {
 
     /// By its package each ticket is found, with and without the index.
     fn compare_package(&self, name: &Name) -> Check {
-        let found = list::of_package(&self.spool, None, name).unwrap();
+        let found = list::of_package(&self.spool, None, name, |history| history.all()).unwrap();
         let found: BTreeSet<Id> = found.iter().map(|entry| entry.name.id).collect();
         let known = self.model.tickets.values().filter(|ticket| ticket.item.name == *name);
         same(&format!("tickets of {name}"), found, known.map(|ticket| ticket.id).collect())

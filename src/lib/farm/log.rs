@@ -9,7 +9,7 @@ use crate::base::output::{Out, inert};
 use crate::base::watch::Watch;
 use crate::base::{Error, Result, durable};
 use crate::build::first_error;
-use crate::spool::{Entry, Spool, Stand, abort, list};
+use crate::spool::{Entry, History, Spool, Stand, abort, list};
 
 /// How long a follower goes without looking again.
 const LOOK_AGAIN: Duration = Duration::from_secs(2);
@@ -52,7 +52,7 @@ fn print_error(path: &Path, out: &mut Out) -> Result<()> {
 }
 
 fn latest(spool: &Spool, text: &str) -> Result<PathBuf> {
-    let mut entries = abort::meant(spool, text)?;
+    let mut entries = abort::meant(spool, text, History::all)?;
     entries.sort_by(|a, b| (is_running(b), &b.name.id).cmp(&(is_running(a), &a.name.id)));
     let found = entries.iter().find_map(|entry| log_of(spool, entry));
     found.ok_or_else(|| Error::no(format!("there is no log of {}", inert(text))))

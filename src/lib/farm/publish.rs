@@ -13,7 +13,7 @@ use crate::base::output::inert;
 use crate::base::{Error, Result, child, lock};
 use crate::config::{Config, TreeSection};
 use crate::names::{Arch, Name, State, Tree};
-use crate::spool::{Entry, Product, Report, Spool, Ticket, list, product, report, waiting};
+use crate::spool::{Entry, History, Product, Report, Spool, Ticket, list, product, report, waiting};
 use crate::tree::{self, Desk, Reading, Repository};
 
 /// A built ticket whose packages are held.
@@ -145,8 +145,10 @@ fn verdict(spool: &Spool, held: &Held, reading: Option<&Reading>) -> Result<Verd
         }
         None => return Ok(Verdict::NotNow("the tree has no such recipe".to_owned())),
     }
-    for entry in list::of_package(spool, Some(&held.ticket.tree), &item.name)? {
-        if entry.name.package() != held.entry.name.package() || entry.name.id <= held.entry.name.id {
+    let is_later = |entry: &Entry| entry.name.id > held.entry.name.id;
+    let later = |history: History| history.of_arch(&item.arch).entries().rev().take_while(is_later).collect();
+    for entry in list::of_package(spool, Some(&held.ticket.tree), &item.name, later)? {
+        if entry.name.package() != held.entry.name.package() || !is_later(&entry) {
             continue;
         }
         let (id, state) = (&entry.name.id, entry.state());

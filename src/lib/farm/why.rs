@@ -12,7 +12,7 @@ use crate::config::Config;
 use crate::names::{Arch, Item, Outcome, State, Tree};
 use crate::spool::listed::{ending, waits_for};
 use crate::spool::waiting::Queue;
-use crate::spool::{Entry, InOrder, Spool, Stand, abort, builder, list, report};
+use crate::spool::{Entry, History, InOrder, Spool, Stand, abort, builder, list, report};
 use crate::tree;
 
 /// The answer for one package.
@@ -38,7 +38,7 @@ pub struct Why {
 /// `No` when nobody ever asked for it; wrong use for text that can mean nothing.
 pub fn explain(config: &Config, spool: &Spool, text: &str, clock: &Clock) -> Result<Vec<Why>> {
     let mut newest = BTreeMap::new();
-    for entry in abort::meant(spool, text)? {
+    for entry in abort::meant(spool, text, History::last)? {
         let kept = newest.entry(entry.name.package()).or_insert_with(|| entry.clone());
         if later(&entry, kept) {
             *kept = entry;
@@ -211,7 +211,11 @@ pub fn cause(
     queue: &mut Queue,
     clock: &Clock,
 ) -> Result<String> {
-    let mut entries = list::of_package(spool, Some(tree), &item.name)?;
+    let last = |history: History| {
+        let history = history.of_arch(&item.arch);
+        history.last().into_iter().chain(history.of_item(item).last()).collect()
+    };
+    let mut entries = list::of_package(spool, Some(tree), &item.name, last)?;
     entries.retain(|entry| entry.name.item.arch == item.arch);
     let newest = |entries: Vec<Entry>| entries.into_iter().reduce(|a, b| if later(&b, &a) { b } else { a });
     let (same, others): (Vec<Entry>, Vec<Entry>) =

@@ -46,8 +46,9 @@ pub enum Decision {
     Silent,
 }
 
-/// Decides who hears that `ticket` ended with `outcome`. `earlier` are the older ended tickets of the same
-/// package and architecture, oldest first, each with what it says if that can be read.
+/// Decides who hears that `ticket` ended with `outcome`. `earlier` are the older ended tickets of the same version and
+/// architecture, and after them the last of any version that was built or failed, each with what it says if that can
+/// be read.
 pub fn decide(ticket: &Ticket, outcome: Outcome, earlier: &[(Entry, Option<Ticket>)]) -> Decision {
     match outcome {
         Outcome::Failed if is_known(ticket, earlier) => Decision::Silent,

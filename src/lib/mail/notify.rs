@@ -10,8 +10,8 @@ use super::{Audience, Decision, Failure, FirstError, Letter, Mailer, News, addre
 use crate::base::error::readable;
 use crate::base::{Clock, Error, Result, durable, lock};
 use crate::config::Config;
-use crate::names::{Id, Outcome};
-use crate::spool::{Entry, Report, Spool, Stand, Ticket, list, report};
+use crate::names::{Id, Outcome, State};
+use crate::spool::{Entry, History, Report, Spool, Stand, Ticket, list, report};
 
 /// What a round did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -119,10 +119,14 @@ impl Round<'_> {
 
     fn earlier(&self, entry: &Entry) -> Result<Vec<(Entry, Option<Ticket>)>> {
         let name = &entry.name;
-        let done = list::done_of(self.spool, &name.tree, &name.item.name)?;
-        let older = done.into_iter().filter(|other| other.name.package() == name.package());
-        older
-            .filter(|other| other.name.id < name.id)
+        let history = History::of(self.spool, &name.tree, &name.item.name)?.of_arch(&name.item.arch);
+        let is_older = |other: &Entry| other.name.id < name.id;
+        let is_judged = |other: &Entry| matches!(other.state(), State::Built | State::Failed);
+        let judged = history.entries().filter(is_older).rfind(is_judged);
+        let same = history.of_item(&name.item);
+        same.entries()
+            .filter(is_older)
+            .chain(judged)
             .map(|other| {
                 let ticket = readable(other.ticket())?;
                 Ok((other, ticket))

@@ -1,7 +1,7 @@
 //! Aborting: ends waiting and running tickets. Abort is final: no other outcome is ever shown.
 
 use super::report::{blank, file};
-use super::{Entry, Report, Spool, Stand, list, waiting};
+use super::{Entry, History, Report, Spool, Stand, list, waiting};
 use crate::base::durable::{self, Shift};
 use crate::base::{Clock, Error, Result};
 use crate::names::{Id, Item, Name, Outcome, Tree};
@@ -52,16 +52,21 @@ impl Target {
     }
 }
 
-/// Returns the tickets, unfinished or ended, that `text` means: by ID, item or name.
+/// Returns the tickets that `text` means, by ID, item or name: the unfinished ones, and of those that have ended what
+/// `pick` takes.
 ///
 /// # Errors
 /// Text that can mean nothing; a directory that cannot be read.
-pub fn meant(spool: &Spool, text: &str) -> Result<Vec<Entry>> {
+pub fn meant(spool: &Spool, text: &str, pick: fn(&History) -> Vec<Entry>) -> Result<Vec<Entry>> {
     for target in Target::readings(text)? {
         let entries = match &target {
             Target::Id(id) => list::find(spool, id)?.into_iter().collect(),
-            Target::Name(tree, name) => list::of_package(spool, tree.as_ref(), name)?,
-            Target::Item(tree, item) => list::of_package(spool, tree.as_ref(), &item.name)?,
+            Target::Name(tree, name) => {
+                list::of_package(spool, tree.as_ref(), name, |history| pick(&history))?
+            }
+            Target::Item(tree, item) => {
+                list::of_package(spool, tree.as_ref(), &item.name, |history| pick(&history.of_item(item)))?
+            }
         };
         let fitting: Vec<Entry> = entries.into_iter().filter(|entry| target.fits(entry)).collect();
         if !fitting.is_empty() {
@@ -81,7 +86,7 @@ pub fn abort(spool: &Spool, text: &str, by: &str, reason: &str, clock: &Clock) -
     // A ticket may be claimed, or come back, between our look and our move.
     for _ in 0..3 {
         let mut slipped = false;
-        for entry in meant(spool, text)? {
+        for entry in meant(spool, text, History::last)? {
             match entry.name.stand {
                 Stand::Done(outcome) => finished = Some((entry, outcome)),
                 Stand::Waiting(_) | Stand::Building(_) => match end(spool, &entry, by, reason, clock)? {

@@ -9,7 +9,7 @@ use rustix::io::Errno;
 
 use super::look::Look;
 use super::shelf::InOrder;
-use super::{Report, Spool, Stand, Ticket, TicketName};
+use super::{History, Report, Spool, Stand, Ticket, TicketName};
 use crate::base::error::readable;
 use crate::base::{Error, Result};
 use crate::names::{Builder, Id, Name, Outcome, State, Tree};
@@ -120,22 +120,9 @@ pub fn done(spool: &Spool, wanted: impl Fn(&Entry) -> bool) -> Result<Vec<Entry>
     let mut entries = Vec::new();
     for tree in directories::<Tree>(&spool.at("done"))? {
         for name in directories::<Name>(&spool.at("done").join(&tree))? {
-            entries.extend(done_of(spool, &tree, &name)?.into_iter().filter(&wanted));
+            entries.extend(History::of(spool, &tree, &name)?.entries().filter(&wanted));
         }
     }
-    Ok(entries)
-}
-
-/// Returns the ended tickets of one package, all architectures, oldest first.
-///
-/// # Errors
-/// A directory that cannot be read.
-pub fn done_of(spool: &Spool, tree: &Tree, name: &Name) -> Result<Vec<Entry>> {
-    let directory = spool.at("done").join(tree).join(name);
-    let mut entries = tickets(&directory, None, |ticket| {
-        matches!(ticket.stand, Stand::Done(_)) && ticket.tree == *tree && ticket.item.name == *name
-    })?;
-    entries.sort_unstable_by_key(|a| a.name.id);
     Ok(entries)
 }
 
@@ -163,15 +150,21 @@ fn latest(entries: Vec<Entry>) -> Vec<Entry> {
     entries.into_iter().enumerate().filter_map(keep).collect()
 }
 
-/// Returns every ticket of a package, all architectures: waiting, building, ended (oldest first).
+/// Returns the tickets of a package, all architectures: waiting, building, and of those that have ended what `pick`
+/// takes.
 ///
 /// # Errors
 /// A directory that cannot be read.
-pub fn of_package(spool: &Spool, tree: Option<&Tree>, name: &Name) -> Result<Vec<Entry>> {
+pub fn of_package(
+    spool: &Spool,
+    tree: Option<&Tree>,
+    name: &Name,
+    pick: impl Fn(History) -> Vec<Entry>,
+) -> Result<Vec<Entry>> {
     let mut entries = Look::new(spool).named(tree, name)?;
     for known in directories::<Tree>(&spool.at("done"))? {
         if tree.is_none_or(|tree| *tree == known) {
-            entries.extend(done_of(spool, &known, name)?);
+            entries.extend(pick(History::of(spool, &known, name)?));
         }
     }
     Ok(latest(entries))
@@ -209,8 +202,8 @@ fn ended(spool: &Spool, id: &Id) -> Result<Option<Entry>> {
     for epoch in 0..=EPOCHS {
         for outcome in Outcome::ALL {
             let Some(report) = readable(Report::read(&spool.report(id, epoch, *outcome)))? else { continue };
-            let done = done_of(spool, &report.tree, &report.name)?;
-            if let Some(entry) = done.into_iter().find(|entry| entry.name.id == *id) {
+            let history = History::of(spool, &report.tree, &report.name)?.of_ids(|own| own == id.as_str());
+            if let Some(entry) = history.entries().next() {
                 return Ok(Some(entry));
             }
         }

@@ -1,10 +1,11 @@
 //! Looking up the unfinished tickets of a package by its name, at a cost that does not grow with the queue.
 
+use std::collections::HashSet;
 use std::path::PathBuf;
 
 use super::index::Index;
 use super::shelf::{InOrder, Shelves};
-use super::{Entry, Spool, Stand, Ticket, TicketName, list, report};
+use super::{Entry, History, Spool, Stand, Ticket, TicketName, list, report};
 use crate::base::{Result, durable};
 use crate::names::{Arch, Id, Name, Package, Priority, State, Tree};
 
@@ -18,6 +19,8 @@ pub struct Look<'a> {
     index: Option<Index>,
     shelves: Shelves<'a>,
     building: Option<Vec<Entry>>,
+    /// The IDs of what is held.
+    held: Option<HashSet<String>>,
     locked: bool,
 }
 
@@ -33,7 +36,7 @@ impl<'a> Look<'a> {
     }
 
     fn with(spool: &'a Spool, index: Option<Index>, locked: bool) -> Self {
-        Self { spool, index, shelves: Shelves::new(spool), building: None, locked }
+        Self { spool, index, shelves: Shelves::new(spool), building: None, held: None, locked }
     }
 
     /// Returns the index; there is one when the queue's lock is held.
@@ -48,7 +51,9 @@ impl<'a> Look<'a> {
 
     /// Notes that a ticket was claimed meanwhile.
     pub(super) fn claimed(&mut self, entry: &Entry) {
-        self.building.get_or_insert_default().push(entry.clone());
+        if let Some(building) = &mut self.building {
+            building.push(entry.clone());
+        }
     }
 
     /// Returns what is unfinished of a package for all architectures.
@@ -91,14 +96,14 @@ impl<'a> Look<'a> {
     /// The index says what was asked for last; that is looked for in the order in which a ticket moves on.
     fn verify(&mut self, package: &Package, asked: &Ticket) -> Result<Vec<Entry>> {
         let mut found: Vec<Entry> = self.expected(asked)?.into_iter().collect();
-        let held = self.moved_on(package)?;
-        if found.is_empty() && !held.iter().any(|entry| entry.name.id == asked.id) {
+        let moved_on = self.moved_on(package, asked, found.is_empty())?;
+        if found.is_empty() && !moved_on.iter().any(|entry| entry.name.id == asked.id) {
             found.extend(self.near(asked)?);
             if found.is_empty() {
                 return self.search(package);
             }
         }
-        for entry in held {
+        for entry in moved_on {
             if self.is_unfinished(&entry)? {
                 found.push(entry);
             }
@@ -114,11 +119,16 @@ impl<'a> Look<'a> {
         }
     }
 
-    /// What is, or was, in the hands of a builder.
-    fn moved_on(&mut self, package: &Package) -> Result<Vec<Entry>> {
+    /// What is in the hands of a builder, or was and is held; also `asked` itself if it may have ended.
+    fn moved_on(&mut self, package: &Package, asked: &Ticket, ended: bool) -> Result<Vec<Entry>> {
         let ours = |entry: &&Entry| entry.name.package() == *package;
         let mut entries: Vec<Entry> = self.building()?.iter().filter(ours).cloned().collect();
-        entries.extend(list::done_of(self.spool, &package.tree, &package.name)?.iter().filter(ours).cloned());
+        let (spool, held) = (self.spool, self.held()?);
+        let wanted = |id: &str| held.contains(id) || ended && id == asked.id.as_str();
+        if ended || !held.is_empty() {
+            let history = History::of(spool, &package.tree, &package.name)?;
+            entries.extend(history.of_arch(&package.arch).of_ids(wanted).entries());
+        }
         Ok(entries)
     }
 
@@ -128,6 +138,16 @@ impl<'a> Look<'a> {
             self.building = Some(list::building(self.spool)?);
         }
         Ok(self.building.as_deref().unwrap_or_default())
+    }
+
+    /// Returns the tickets whose packages were held when this look first asked: after it had asked for what builders
+    /// held, lest what ends in between is in neither.
+    fn held(&mut self) -> Result<&HashSet<String>> {
+        let held = match self.held.take() {
+            Some(held) => held,
+            None => report::held(self.spool)?.iter().map(|(id, _)| id.to_string()).collect(),
+        };
+        Ok(self.held.insert(held))
     }
 
     /// A ticket that nobody has touched yet lies where it was put.

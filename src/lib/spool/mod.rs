@@ -11,6 +11,7 @@ mod census;
 pub mod check;
 pub mod claim;
 mod decide;
+mod history;
 mod index;
 pub mod lease;
 pub mod list;
@@ -27,6 +28,7 @@ mod ticket_name;
 pub mod waiting;
 
 pub use claim::Claim;
+pub use history::History;
 pub use list::Entry;
 pub use look::Look;
 pub use place::{DIRECTORIES, Spool};

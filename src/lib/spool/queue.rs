@@ -12,7 +12,7 @@ pub use super::decide::{Answer, Ask};
 use super::decide::{Decision, Known, decide, is_same};
 use super::index::Index;
 use super::waiting::{Needy, Queue};
-use super::{Entry, Spool, Stand, Ticket, TicketName, list, shelf, waiting};
+use super::{Entry, History, Spool, Stand, Ticket, TicketName, list, shelf, waiting};
 use crate::base::durable::{self, Shift};
 use crate::base::error::Kind;
 use crate::base::lock::Lock;
@@ -160,8 +160,11 @@ impl<'a> Batch<'a> {
     fn known(&mut self, ask: &Ask, package: &Package) -> Result<Vec<Known>> {
         let mut entries = self.queue.look().unfinished(package)?;
         entries.retain(|entry| entry.state() == State::Waiting || entry.state() == State::Building);
-        let mut done = list::done_of(self.spool, &ask.tree, &ask.item.name)?;
-        done.retain(|entry| entry.name.package() == *package);
+        let history = History::of(self.spool, &ask.tree, &ask.item.name)?.of_arch(&ask.item.arch);
+        // No other version decides; but the ID will come after all of them.
+        let newest = history.entries().next_back();
+        let mut done = history.of_item(&ask.item).all();
+        done.extend(newest.filter(|newest| done.last() != Some(newest)));
         // What waits has made way already if this batch has asked for the package before.
         if self.by_package.contains_key(package) {
             let waits = |entry: &mut Entry| entry.state() == State::Waiting;
@@ -430,7 +433,7 @@ mod tests {
         asked("gcc-2-1-x86_64");
         // Its maker died before the earlier one made way.
         let (tree, name) = (&first.name.tree, &first.name.item.name);
-        std::fs::remove_file(&list::done_of(&spool, tree, name).unwrap()[0].path).unwrap();
+        std::fs::remove_file(&History::of(&spool, tree, name).unwrap().all()[0].path).unwrap();
         std::fs::write(&first.path, text).unwrap();
         assert_eq!(waiting().len(), 2);
         assert!(matches!(*asked("gcc-2-1-x86_64"), [Answer::There(_)]));

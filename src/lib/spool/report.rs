@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::product::Product;
-use super::{Entry, Spool, Stand, list, record};
+use super::{Entry, History, Spool, Stand, list, record};
 use crate::base::Result;
 use crate::base::durable;
 use crate::base::error::readable;
@@ -162,11 +162,9 @@ pub fn held(spool: &Spool) -> Result<Vec<(Id, u32)>> {
 pub fn ended(spool: &Spool, id: &Id, epoch: u32) -> Result<Option<Entry>> {
     for outcome in Outcome::ALL {
         let Some(report) = readable(Report::read(&spool.report(id, epoch, *outcome)))? else { continue };
-        let entries = list::done_of(spool, &report.tree, &report.name)?;
-        let fits = |entry: &Entry| {
-            entry.name.id == *id && entry.name.epoch == epoch && entry.name.stand == Stand::Done(*outcome)
-        };
-        if let Some(entry) = entries.into_iter().find(fits) {
+        let history = History::of(spool, &report.tree, &report.name)?.of_ids(|own| own == id.as_str());
+        let fits = |entry: &Entry| entry.name.epoch == epoch && entry.name.stand == Stand::Done(*outcome);
+        if let Some(entry) = history.entries().find(fits) {
             return Ok(Some(entry));
         }
     }

@@ -300,7 +300,8 @@ mod tests {
         enqueue(&spool, 0..400, Priority::Push);
         let cache = spool.at("cache");
         let by_name = |name: &str| {
-            let package = list::of_package(&spool, None, &name.parse().unwrap()).unwrap();
+            let package =
+                list::of_package(&spool, None, &name.parse().unwrap(), |history| history.all()).unwrap();
             package.into_iter().map(|entry| entry.path).collect::<Vec<_>>()
         };
         let path = by_name("p399").remove(0);

@@ -9,7 +9,7 @@ mod parking;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::look::Look;
-use super::{Entry, Spool, Stand, Ticket, TicketName, list};
+use super::{Entry, History, Spool, Stand, Ticket, TicketName};
 use crate::base::Result;
 use crate::base::durable;
 use crate::base::error::readable;
@@ -281,7 +281,7 @@ pub fn parked_for(spool: &Spool, entry: &Entry) -> Option<Name> {
 /// the last ticket that ended, if it failed.
 fn failed_of_batch(spool: &Spool, tree: &Tree, name: &Name, arch: &Arch) -> Result<Option<Word>> {
     let fits = |other: &Arch| other == arch || other.is_any();
-    let newest = list::done_of(spool, tree, name)?.into_iter().rfind(|entry| fits(&entry.name.item.arch));
+    let newest = History::of(spool, tree, name)?.entries().rfind(|entry| fits(&entry.name.item.arch));
     let failed = newest.filter(|entry| entry.name.stand == Stand::Done(Outcome::Failed));
     let ticket = failed.map(|entry| readable(entry.ticket())).transpose()?.flatten();
     Ok(ticket.and_then(|ticket| ticket.batch))

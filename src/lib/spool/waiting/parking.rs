@@ -8,7 +8,7 @@ use crate::base::error::readable;
 use crate::base::{Result, lock};
 use crate::names::{Arch, Name, Package, State, Tree, Word};
 use crate::spool::index::Index;
-use crate::spool::{Entry, Spool, Ticket, TicketName, list, shelf};
+use crate::spool::{Entry, History, Spool, Ticket, TicketName, list, report, shelf};
 
 /// How many tickets are woken under one lock: whoever waits for it waits for some milliseconds.
 const STEP: usize = 1000;
@@ -178,13 +178,14 @@ pub(in crate::spool) fn settle_locked(spool: &Spool, ended: &Entry) -> Result<()
 
 /// Tells whether something of a package is built and not published, by whichever ticket.
 fn is_held(spool: &Spool, package: &Package) -> Result<bool> {
-    for entry in list::done_of(spool, &package.tree, &package.name)? {
-        let ours = entry.name.package() == *package && entry.state() == State::Built;
-        if ours && durable::present(&spool.hold(&entry.name.id, entry.name.epoch))? {
-            return Ok(true);
-        }
+    let held = report::held(spool)?;
+    if held.is_empty() {
+        return Ok(false);
     }
-    Ok(false)
+    let history = History::of(spool, &package.tree, &package.name)?.of_arch(&package.arch);
+    let is_held =
+        |entry: Entry| entry.state() == State::Built && held.contains(&(entry.name.id, entry.name.epoch));
+    Ok(history.entries().rev().any(is_held))
 }
 
 /// Wakes what need not be parked any more, at most `limit` tickets, and breaks cycles that an interrupted program

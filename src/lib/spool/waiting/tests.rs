@@ -5,6 +5,7 @@ use jiff::Timestamp;
 
 use super::super::claim::{self, Claimed, Request};
 use super::super::decide::tests::ask;
+use super::super::list;
 use super::super::queue::{self, Ask};
 use super::super::report::{self, Ending};
 use super::*;
