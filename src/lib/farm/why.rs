@@ -139,14 +139,7 @@ const MANY: usize = 100;
 /// Counts what a builder of its architecture is given before `entry`, up to [`MANY`].
 fn before(spool: &Spool, entry: &Entry) -> Result<usize> {
     let archs = [entry.name.item.arch.clone(), "any".parse()?];
-    let mut count = 0;
-    for other in InOrder::to_look(spool, archs.iter().collect::<BTreeSet<_>>())? {
-        if other?.name.id == entry.name.id || count == MANY {
-            break;
-        }
-        count += 1;
-    }
-    Ok(count)
+    InOrder::to_look(spool, archs.iter().collect::<BTreeSet<_>>())?.before(&entry.name.id, MANY)
 }
 
 /// What became of a ticket, and what makes it start again if anything has to.

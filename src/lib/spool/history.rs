@@ -26,7 +26,8 @@ impl History {
     pub fn of(spool: &Spool, tree: &Tree, name: &Name) -> Result<Self> {
         let directory = spool.at("done").join(tree).join(name);
         let mut names = list::names(&directory)?;
-        names.sort_unstable_by(|a, b| (id_in(a), a).cmp(&(id_in(b), b)));
+        // Behind the digit of the priority and its comma stands the ID, as long in each.
+        names.sort_unstable_by(|a, b| a.get(2..).cmp(&b.get(2..)));
         Ok(Self { directory, tree: tree.clone(), name: name.clone(), names })
     }
 

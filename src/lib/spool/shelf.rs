@@ -202,6 +202,30 @@ impl InOrder {
         }
         Ok(())
     }
+
+    /// Returns the next name and its directory.
+    fn pop(&mut self) -> Result<Option<(String, Arc<Path>)>> {
+        while let Some(Reverse((name, directory))) = self.pending.pop() {
+            if !is_chunk(&name) {
+                return Ok(Some((name, directory)));
+            }
+            self.unpack(&directory.join(&name))?;
+        }
+        Ok(None)
+    }
+
+    /// Returns how many come before the ticket `id`, `most` at the most; their names are not taken apart.
+    ///
+    /// # Errors
+    /// A directory that cannot be read.
+    pub fn before(mut self, id: &Id, most: usize) -> Result<usize> {
+        let mut count = 0;
+        while count < most && self.pop()?.is_some_and(|(name, _)| name.split(',').nth(1) != Some(id.as_str()))
+        {
+            count += 1;
+        }
+        Ok(count)
+    }
 }
 
 impl Iterator for InOrder {
@@ -209,12 +233,11 @@ impl Iterator for InOrder {
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
-            let Reverse((name, directory)) = self.pending.pop()?;
-            if is_chunk(&name) {
-                if let Err(error) = self.unpack(&directory.join(&name)) {
-                    return Some(Err(error));
-                }
-            } else if let Ok(parsed) = name.parse::<TicketName>()
+            let (name, directory) = match self.pop().transpose()? {
+                Ok(next) => next,
+                Err(error) => return Some(Err(error)),
+            };
+            if let Ok(parsed) = name.parse::<TicketName>()
                 && matches!(parsed.stand, Stand::Waiting(_))
             {
                 return Some(Ok(Entry { name: parsed, builder: None, path: directory.join(name) }));
