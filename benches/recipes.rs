@@ -14,7 +14,7 @@ use stage::{Done, median, place};
 use syncpkg::base::output::SILENT;
 use syncpkg::config::{Format, Scm, TreeSection};
 use syncpkg::names::{Revision, Tree};
-use syncpkg::tree::{Desk, Repository, read_all};
+use syncpkg::tree::{Desk, Repository, read_all, roomy};
 
 const ROUNDS: usize = 5;
 const OWN: usize = 400;
@@ -132,7 +132,7 @@ impl Bench {
 
     fn desk(&self) -> Desk {
         Desk {
-            scratch: self.place.path().join("scratch"),
+            scratch: roomy(self.place.path().join("scratch")),
             kept: Some(self.place.path().join("kept")),
             progress: SILENT,
         }
