@@ -1,7 +1,7 @@
 //! Writing the files of a revision where the sandbox will see them.
 
 use std::fs::{self, DirBuilder, File};
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
@@ -75,12 +75,10 @@ pub(super) fn make_dirs(into: &Path, path: &str) -> Result<()> {
     let mut dir = into.to_path_buf();
     for part in path.split('/').filter(|part| !part.is_empty()) {
         dir.push(part);
-        if !dir.is_dir() {
-            DirBuilder::new()
-                .mode(0o755)
-                .create(&dir)
-                .map_err(|source| Error::io("make directory", &dir, source))?;
-            open_up(&dir)?;
+        match DirBuilder::new().mode(0o755).create(&dir) {
+            Ok(()) => open_up(&dir)?,
+            Err(source) if source.kind() == ErrorKind::AlreadyExists => {}
+            Err(source) => return Err(Error::io("make directory", dir, source)),
         }
     }
     Ok(())
@@ -89,10 +87,18 @@ pub(super) fn make_dirs(into: &Path, path: &str) -> Result<()> {
 /// Writes the file `path`, new below `into`; a path that leads elsewhere is passed over.
 pub(super) fn write(into: &Path, path: &str, bytes: &[u8]) -> Result<()> {
     let Some(path) = clean(path) else { return Ok(()) };
-    make_dirs(into, recipe_directory(path))?;
     let target = into.join(path);
     let failed = |source| Error::io("write", &target, source);
-    let mut file = File::options().write(true).create_new(true).mode(0o644).open(&target).map_err(failed)?;
+    let open = || File::options().write(true).create_new(true).mode(0o644).open(&target);
+    let opened = match open() {
+        // The first of its directory.
+        Err(source) if source.kind() == ErrorKind::NotFound => {
+            make_dirs(into, recipe_directory(path))?;
+            open()
+        }
+        opened => opened,
+    };
+    let mut file = opened.map_err(failed)?;
     file.set_permissions(fs::Permissions::from_mode(0o644)).map_err(failed)?;
     file.write_all(bytes).map_err(failed)
 }

@@ -82,7 +82,19 @@ pub(super) fn export(
     };
     wanted.retain(|(path, _)| selection.takes(path));
     export::make_root(into)?;
-    let mut rest = wanted.as_slice();
+    // As long as the readers have nothing to do.
+    let (one, two) = wanted.split_at(if wanted.len() > MANY { wanted.len() / 2 } else { wanted.len() });
+    std::thread::scope(|scope| {
+        let other = scope.spawn(|| export_all(repository, two, into));
+        let own = export_all(repository, one, into);
+        own.and(other.join().unwrap_or_else(|_| Err(Error::wrong("cannot export: a thread broke down"))))
+    })
+}
+
+/// So many files are worth a second process.
+const MANY: usize = 1000;
+
+fn export_all(repository: &Path, mut rest: &[(String, String)], into: &Path) -> Result<()> {
     while !rest.is_empty() {
         rest = export_some(repository, rest, into)?;
     }

@@ -41,6 +41,12 @@ struct Entry {
     reading: Reading,
 }
 
+/// What was kept before, as it is stored.
+pub(super) struct Text {
+    text: Vec<u8>,
+    sum: Sha256,
+}
+
 /// What a file holds, before all of it is looked at: that takes as long as git takes for what changed since.
 pub(super) struct File(Vec<u8>);
 
@@ -70,11 +76,20 @@ impl File {
 }
 
 impl Kept {
-    /// Stores it; that it cannot be stored is nobody's trouble: who may only look reads again.
-    pub(super) fn store(&self, file: &Path) {
-        let Ok(text) = serde_json::to_vec(self) else { return };
-        let head = format!("{} {}\n", sum(&text), self.state);
-        let _ = durable::replace(file, &[head.as_bytes(), &text].concat());
+    /// Returns it as it is stored: made while the rest is read, that costs no time.
+    pub(super) fn text(&self) -> Text {
+        let text = serde_json::to_vec(self).unwrap_or_default();
+        Text { sum: Sha256::new_with_prefix(&text), text }
+    }
+
+    /// Stores it, and what was `added` since its `text` was made; that it cannot be stored is nobody's trouble: who may
+    /// only look reads again.
+    pub(super) fn store(&self, text: Text, added: &Self, file: &Path) {
+        let Ok(added) = serde_json::to_vec(added) else { return };
+        let Text { text, sum } = text;
+        let sum = sum.chain_update(b"\n").chain_update(&added).finalize();
+        let head = format!("{sum:x} {}\n", self.state);
+        let _ = durable::replace(file, &[head.as_bytes(), &text, b"\n", &added].concat());
     }
 
     /// Returns the recipes that may say something else now that the files `changed` are others, or are no more; none
@@ -143,7 +158,11 @@ impl Kept {
 
 fn parse(head: &[u8], text: &[u8]) -> Option<Kept> {
     let whole = head.strip_prefix(sum(text).as_bytes())?.strip_prefix(b" ")?;
-    let kept: Kept = serde_json::from_slice(text).ok()?;
+    let mut parts = text.split(|&byte| byte == b'\n');
+    let mut kept: Kept = serde_json::from_slice(parts.next()?).ok()?;
+    let added: Kept = serde_json::from_slice(parts.next()?).ok()?;
+    kept.unsure.extend(added.unsure);
+    kept.recipes.extend(added.recipes);
     (whole == kept.state.as_bytes()).then_some(kept)
 }
 

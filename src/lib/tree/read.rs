@@ -190,12 +190,18 @@ fn read_changed(
     let Some(mut contents) = repository.contents(revision, dirs.as_deref())? else { return Ok(None) };
     contents.sort();
     let sources = Sources::new(repository.section, &contents);
-    let (mut kept, missing) = kept.renewed(state.clone(), touched.as_ref(), &sources);
-    let read = read_exported(repository, revision, &missing, Some(&contents), desk)?;
-    missing.iter().zip(&read).for_each(|(path, read)| kept.add(path, read, &sources));
+    let (kept, missing) = kept.renewed(state.clone(), touched.as_ref(), &sources);
+    let (read, text) = std::thread::scope(|scope| {
+        let text = scope.spawn(|| kept.text());
+        (read_exported(repository, revision, &missing, Some(&contents), desk), text.join())
+    });
+    let (read, mut added) = (read?, Kept::default());
+    missing.iter().zip(&read).for_each(|(path, read)| added.add(path, read, &sources));
     // What was read is what was listed only if nothing has moved meanwhile.
-    if repository.state(revision)? == Some(state) {
-        kept.store(file);
+    if let Ok(text) = text
+        && repository.state(revision)? == Some(state)
+    {
+        kept.store(text, &added, file);
     }
     Ok(Some(kept.with(missing.into_iter().zip(read.into_iter().map(|read| read.reading)).collect())))
 }

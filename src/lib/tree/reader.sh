@@ -1,5 +1,6 @@
-# Reads recipes inside the sandbox: operands FORMAT CARCH PRELUDE. For each request BEGIN NUL PATH NUL END NUL on
-# standard input, after a first NUL, it writes BEGIN, the recipe's fields as KEY=VALUE, and END to standard output, each NUL-terminated.
+# Reads recipes inside the sandbox: operands FORMAT CARCH PRELUDE. For each request BEGIN PATH NUL END on standard
+# input, after a first NUL, it writes BEGIN, the recipe's fields as KEY=VALUE, and END to standard output, each NUL-terminated.
+# BEGIN and END have 24 bytes: what has no end to be looked for is read at once.
 #
 # A recipe is sourced in a process of its own, and cannot learn END: that is read only after all of its processes
 # are dead, from a socket, which nobody can open a second time through /proc. This shell cannot be debugged: its
@@ -101,8 +102,7 @@ jq() {
 
 syncpkg_recipe() {
 	local syncpkg_file=./${1##*/} syncpkg_line syncpkg_lines=()
-	[[ $1 != */* ]] || cd "/tree/${1%/*}" 2>/dev/null || syncpkg_file=
-	[[ -f $syncpkg_file ]] || { printf 'irregular=yes\0' >&8; return; }
+	[[ -f /tree/$1 ]] && cd "/tree/${1%"${1##*/}"}" || { printf 'irregular=yes\0' >&8; return; }
 	mapfile -n 50 -t syncpkg_lines <"$syncpkg_file"
 	for syncpkg_line in "${syncpkg_lines[@]}"; do
 		[[ $syncpkg_line == '# Maintainer:'* ]] || continue
@@ -115,39 +115,37 @@ syncpkg_recipe() {
 	source "$syncpkg_file"
 	# In this mode no function of the recipe's can stand before the special builtins.
 	POSIXLY_CORRECT=1
-	set +efnu
+	set +efknu
 	unset -f printf local declare
+	if [[ $syncpkg_format == frugalbuild ]]; then
+		set -- "${archs[@]/#/arch=}" "${subpkgs[@]/#/subpkg=}" "${suboptions[@]/#/suboption=}"
+	else
+		# Frugalware's packages have no epoch.
+		local -n syncpkg_depends=depends_$syncpkg_carch syncpkg_makedepends=makedepends_$syncpkg_carch
+		set -- "${epoch/#/epoch=}" "${arch[@]/#/arch=}" "${syncpkg_depends[@]/#/depend=}" \
+			"${syncpkg_makedepends[@]/#/makedepend=}"
+	fi
 	printf '%s\0' "${pkgbase/#/base=}" "${pkgname[@]/#/name=}" "${pkgver/#/version=}" "${pkgrel/#/release=}" \
 		"${nobuild/#/nobuild=}" "${options[@]/#/option=}" "${groups[@]/#/group=}" \
 		"${depends[@]/#/depend=}" "${makedepends[@]/#/makedepend=}" "${checkdepends[@]/#/checkdepend=}" \
-		"${provides[@]/#/provide=}" >&8
-	if [[ $syncpkg_format == frugalbuild ]]; then
-		printf '%s\0' "${archs[@]/#/arch=}" "${subpkgs[@]/#/subpkg=}" "${suboptions[@]/#/suboption=}" >&8
-	else
-		# Frugalware's packages have none.
-		printf '%s\0' "${epoch/#/epoch=}" >&8
-		local -n syncpkg_depends=depends_$syncpkg_carch syncpkg_makedepends=makedepends_$syncpkg_carch
-		printf '%s\0' "${arch[@]/#/arch=}" "${syncpkg_depends[@]/#/depend=}" \
-			"${syncpkg_makedepends[@]/#/makedepend=}" >&8
-	fi
-	printf 'read=yes\0' >&8
+		"${provides[@]/#/provide=}" "$@" read=yes >&8
 }
 
 syncpkg_left() {
-	local left
-	for left in /tmp/* /tmp/.[!.]* /tmp/..?*; do
-		[[ ! -e $left && ! -L $left ]] || return 0
-	done
-	return 1
+	shopt -s dotglob
+	set -- /tmp/*
+	shopt -u dotglob
+	[[ -e $1 || -L $1 ]]
 }
 
 # A recipe may lower the limits of this shell, and so those of the recipes after it.
 IFS= read -r -d '' syncpkg_limits </proc/$$/limits
-printf 'ready\0' >&8
-while IFS= read -r -d '' -u 9 syncpkg_begin && IFS= read -r -d '' -u 9 syncpkg_path; do
-	printf '%s\0' "$syncpkg_begin" >&8
+exec >&8
+printf 'ready\0'
+while IFS= read -r -N 24 -u 9 syncpkg_begin && IFS= read -r -d '' -u 9 syncpkg_path; do
+	printf '%s\0' "$syncpkg_begin"
 	(
-		exec 9<&-
+		exec 9<&- >/dev/null
 		ulimit -t 3
 		unset syncpkg_begin
 		syncpkg_recipe "$syncpkg_path"
@@ -160,7 +158,7 @@ while IFS= read -r -d '' -u 9 syncpkg_begin && IFS= read -r -d '' -u 9 syncpkg_p
 		find /tmp -mindepth 1 -delete 2>/dev/null
 		! syncpkg_left || exit 1
 	fi
-	IFS= read -r -d '' -u 9 syncpkg_end
-	printf '%s\0' "$syncpkg_end" >&8
+	IFS= read -r -N 24 -u 9 syncpkg_end
+	printf '%s\0' "$syncpkg_end"
 	unset syncpkg_end
 done

@@ -116,7 +116,7 @@ impl Session {
     pub(super) fn read(&mut self, path: &str, patience: Duration, limit: usize) -> Turn {
         let (begin, end) = (random::word(24), random::word(24));
         self.said.clear();
-        let asked = self.requests.write_all(format!("{begin}\0{path}\0{end}\0").as_bytes());
+        let asked = self.requests.write_all(format!("{begin}{path}\0{end}").as_bytes());
         let heard = asked
             .map_err(|source| source.to_string())
             .and_then(|()| self.hear(format!("{begin}\0").as_bytes(), patience, limit))
