@@ -136,30 +136,35 @@ pub fn ask(
 
 /// A recipe that somebody wants for one architecture.
 struct One<'a> {
-    tree: &'a Tree,
-    section: &'a TreeSection,
-    recipe: Rc<Recipe>,
-    needs: Arc<[Name]>,
+    all: Rc<All<'a>>,
     arch: Arch,
-    revision: Revision,
     /// As a change of the recipe, not as a version.
     exact: bool,
 }
 
+/// What is the same for all architectures.
+struct All<'a> {
+    tree: &'a Tree,
+    section: &'a TreeSection,
+    recipe: Rc<Recipe>,
+    needs: Arc<[Name]>,
+    revision: Revision,
+}
+
 impl One<'_> {
     fn ask(&self, wish: &Wish, asker: Asker) -> Result<Ask> {
-        let recipe = &self.recipe;
+        let All { tree, section, recipe, needs, revision } = &*self.all;
         let (version, release) = (&recipe.version, &recipe.release);
         let priority = wish.priority.unwrap_or(if wish.force { Priority::Urgent } else { Priority::Push });
         Ok(Ask {
-            tree: self.tree.clone(),
+            tree: (*tree).clone(),
             item: Item {
                 name: recipe.name.clone(),
                 version: version.clone(),
                 release: release.clone(),
                 arch: self.arch.clone(),
             },
-            revision: self.revision.clone(),
+            revision: revision.clone(),
             path: recipe.path.clone(),
             priority,
             by: asker.by.to_owned(),
@@ -167,11 +172,11 @@ impl One<'_> {
             maintainer: wish.maintainer.clone().or_else(|| recipe.maintainer.clone()),
             batch: wish.batch.clone(),
             packages: recipe.subpkgs.clone(),
-            depends: Arc::clone(&self.needs),
+            depends: Arc::clone(needs),
             exact: self.exact,
             force: wish.force,
             spare_aborted: wish.spare_aborted || wish.priority == Some(Priority::Unbuilt),
-            published: tree::published(self.section, &recipe.subpkgs, version, release, &self.arch)?,
+            published: tree::published(section, &recipe.subpkgs, version, release, &self.arch)?,
         })
     }
 }
@@ -278,19 +283,18 @@ impl<'a> Look<'a> {
         let mut found = self.by_path(operands, &listed, &revision, answers)?;
         found.extend(self.by_name(operands, &listed, &revision, answers)?);
         let providers = providers(found.iter().map(|found| found.recipe.as_ref()));
-        let mut needed: HashMap<&str, Arc<[Name]>> = HashMap::new();
+        let mut known: HashMap<&str, Rc<All>> = HashMap::new();
         for Found { operand, recipe } in &found {
-            let needs = needed.entry(&recipe.path).or_insert_with(|| needs(recipe, &providers).into());
+            let all = known.entry(&recipe.path).or_insert_with(|| {
+                let (tree, section, revision) = (self.tree, self.section, revision.clone());
+                let needs = needs(recipe, &providers).into();
+                Rc::new(All { tree, section, recipe: Rc::clone(recipe), needs, revision })
+            });
+            let exact = self.wish.revision.is_some() || matches!(operand.wanted, Wanted::Path(_));
             match self.archs(&operand.wanted, recipe) {
-                Ok(archs) => wanted.extend(archs.into_iter().map(|arch| One {
-                    tree: self.tree,
-                    section: self.section,
-                    recipe: Rc::clone(recipe),
-                    needs: Arc::clone(needs),
-                    arch,
-                    revision: revision.clone(),
-                    exact: self.wish.revision.is_some() || matches!(operand.wanted, Wanted::Path(_)),
-                })),
+                Ok(archs) => {
+                    wanted.extend(archs.into_iter().map(|arch| One { all: Rc::clone(all), arch, exact }));
+                }
                 Err(error) => answers.push(Answered { ticket: Err(error) }),
             }
         }
@@ -331,7 +335,9 @@ impl<'a> Look<'a> {
         }
         let paths: Vec<String> = wanted.keys().cloned().collect();
         let readings = self.read(revision, &paths)?;
-        Ok(sort(wanted.into_values().zip(readings), answers))
+        let mut all = Vec::with_capacity(readings.len());
+        wanted.into_values().zip(&readings).for_each(|(one, read)| sort(one, read, &mut all, answers));
+        Ok(all)
     }
 
     /// Recipes in a directory of the package's name first, the whole tree only for what is not found there.
@@ -356,16 +362,16 @@ impl<'a> Look<'a> {
             readings = self.read(revision, &listed.iter().cloned().collect::<Vec<_>>())?;
             found = ByName::new(&readings);
         }
-        let mut pairs = Vec::with_capacity(named.len());
+        let mut all = Vec::with_capacity(named.len());
         for (operand, name) in named {
             match found.get(name) {
-                Some(reading) => pairs.push((operand, reading.clone())),
+                Some(reading) => sort(operand, reading, &mut all, answers),
                 // A changed file at the top of a tree may look like a package's name.
                 None if self.wish.passes_over && self.is_file(operand.text, revision) => {}
                 None => answers.push(self.nothing(operand, "no such package")),
             }
         }
-        Ok(sort(pairs.into_iter(), answers))
+        Ok(all)
     }
 
     fn nothing(&self, operand: &Operand, what: &str) -> Answered {
@@ -404,20 +410,18 @@ impl<'a> Look<'a> {
 }
 
 fn sort<'o>(
-    pairs: impl Iterator<Item = (&'o Operand<'o>, Shared)>,
+    operand: &'o Operand<'o>,
+    reading: &Shared,
+    found: &mut Vec<Found<'o>>,
     answers: &mut Vec<Answered>,
-) -> Vec<Found<'o>> {
-    let mut found = Vec::new();
-    for (operand, reading) in pairs {
-        match reading {
-            Ok(recipe) => found.push(Found { operand, recipe }),
-            Err(problem) => {
-                let error = Error::wrong(format!("cannot read {}: {}", inert(&problem.path), problem.error));
-                answers.push(Answered { ticket: Err(error) });
-            }
+) {
+    match reading {
+        Ok(recipe) => found.push(Found { operand, recipe: Rc::clone(recipe) }),
+        Err(problem) => {
+            let error = Error::wrong(format!("cannot read {}: {}", inert(&problem.path), problem.error));
+            answers.push(Answered { ticket: Err(error) });
         }
     }
-    found
 }
 
 fn directory_of(path: &str) -> &str {

@@ -9,16 +9,16 @@ use crate::names::{Item, Name, Tree};
 
 /// What an operand asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Wanted {
+pub enum Wanted<'a> {
     /// Whatever recipe this path of the tree belongs to.
     Path(String),
     /// What the tree wants of this package.
     Name(Name),
     /// Exactly this version, an [`Item`] as it is written: a mass rebuild has a hundred thousand.
-    Version(Box<str>),
+    Version(&'a str),
 }
 
-impl Wanted {
+impl Wanted<'_> {
     /// Returns the name of the package, when it is named.
     pub fn name(&self) -> Option<&str> {
         match self {
@@ -35,19 +35,19 @@ pub struct Operand<'a> {
     /// As written.
     pub text: &'a str,
     /// What it asks for.
-    pub wanted: Wanted,
+    pub wanted: Wanted<'a>,
 }
 
 /// Reads `text`, given the tree named by an option and the directory it was written in.
 ///
 /// # Errors
 /// Wrong use: text that is no name and no path, a tree that is not there, or a tree that was not named.
-pub fn operand(
+pub fn operand<'a>(
     config: &Config,
-    text: &str,
+    text: &'a str,
     tree: Option<&Tree>,
     directory: Option<&Path>,
-) -> Result<(Tree, Wanted)> {
+) -> Result<(Tree, Wanted<'a>)> {
     if let Some(tree) = tree
         && !config.tree.contains_key(tree)
     {
@@ -57,7 +57,7 @@ pub fn operand(
         return absolute(config, Path::new(text), tree);
     }
     if let Some((named, rest)) = qualified(config, text, tree) {
-        return named_in(&rest, named);
+        return named_in(rest, named);
     }
     let tree = tree.cloned().map_or_else(|| the_only(config, text, directory), Ok)?;
     if text.contains('/') || text == "." {
@@ -66,24 +66,24 @@ pub fn operand(
     named_in(text, tree)
 }
 
-fn named_in(text: &str, tree: Tree) -> Result<(Tree, Wanted)> {
+fn named_in(text: &str, tree: Tree) -> Result<(Tree, Wanted<'_>)> {
     let wrong = |error: Error| error.within(format!("cannot enqueue {}", inert(text)));
     // "gtk-2-1-x" may be either; a version is the likelier thing to be written with three dashes.
     match text.parse::<Item>() {
-        Ok(_) => Ok((tree, Wanted::Version(text.into()))),
+        Ok(_) => Ok((tree, Wanted::Version(text))),
         Err(_) => text.parse().map(|name| (tree, Wanted::Name(name))).map_err(wrong),
     }
 }
 
 /// `TREE/NAME`, where TREE is a tree and NAME no path.
-fn qualified(config: &Config, text: &str, tree: Option<&Tree>) -> Option<(Tree, String)> {
+fn qualified<'a>(config: &Config, text: &'a str, tree: Option<&Tree>) -> Option<(Tree, &'a str)> {
     let (first, rest) = text.split_once('/')?;
     let named: Tree = first.parse().ok()?;
     let fits = config.tree.contains_key(&named) && tree.is_none_or(|tree| *tree == named);
-    (fits && !rest.contains('/') && !rest.is_empty()).then(|| (named, rest.to_owned()))
+    (fits && !rest.contains('/') && !rest.is_empty()).then_some((named, rest))
 }
 
-fn absolute(config: &Config, path: &Path, tree: Option<&Tree>) -> Result<(Tree, Wanted)> {
+fn absolute(config: &Config, path: &Path, tree: Option<&Tree>) -> Result<(Tree, Wanted<'static>)> {
     let mut trees = config.tree.iter().filter(|(name, _)| tree.is_none_or(|tree| tree == *name));
     let found =
         trees.find_map(|(name, section)| Some((name.clone(), path.strip_prefix(&section.path).ok()?)));
@@ -150,7 +150,7 @@ mod tests {
         crate::config::parse(&text, "f").unwrap()
     }
 
-    fn read(text: &str, trees: &[&str]) -> Result<(String, Wanted)> {
+    fn read<'a>(text: &'a str, trees: &[&str]) -> Result<(String, Wanted<'a>)> {
         operand(&config(trees), text, None, None).map(|(tree, wanted)| (tree.to_string(), wanted))
     }
 
@@ -158,7 +158,7 @@ mod tests {
     fn an_operand_is_a_name_a_version_or_a_path() {
         let one = ["current"];
         assert_eq!(read("gcc", &one).unwrap().1, Wanted::Name("gcc".parse().unwrap()));
-        assert_eq!(read("gcc-1-1-any", &one).unwrap().1, Wanted::Version("gcc-1-1-any".into()));
+        assert_eq!(read("gcc-1-1-any", &one).unwrap().1, Wanted::Version("gcc-1-1-any"));
         assert_eq!(read("current/gcc", &one).unwrap().1, Wanted::Name("gcc".parse().unwrap()));
         for path in ["./gcc/PKGBUILD", "gcc/PKGBUILD", "/t/current/gcc/PKGBUILD"] {
             assert_eq!(read(path, &one).unwrap().1, Wanted::Path("gcc/PKGBUILD".to_owned()), "{path}");
