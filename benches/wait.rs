@@ -78,6 +78,7 @@ fn wait(spool: &Spool, number: usize, sender: &Sender<(Instant, Claimed)>) -> Do
             instance: Instance::random()?,
             archs: vec!["x86_64".parse()?],
             count: 1,
+            choice: Default::default(),
         };
         let mut claimed = claim::wait(spool, &request, Some(PATIENCE), &|| false, &Clock::system())?;
         let claimed = claimed.pop().ok_or("claimed nothing")?;

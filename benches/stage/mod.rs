@@ -50,7 +50,13 @@ pub fn ask(name: &str, depends: &[&str]) -> Done<Ask> {
 /// Claims one ticket.
 pub fn take(spool: &Spool, builder: &Builder) -> Done<Claimed> {
     let archs = vec!["x86_64".parse()?];
-    let request = Request { builder: builder.clone(), instance: Instance::random()?, archs, count: 1 };
+    let request = Request {
+        builder: builder.clone(),
+        instance: Instance::random()?,
+        archs,
+        count: 1,
+        choice: Default::default(),
+    };
     claim::take(spool, &request, &Clock::system())?.pop().ok_or_else(|| "nothing to claim".into())
 }
 

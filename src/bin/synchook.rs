@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use syncpkg::base::Result;
 use syncpkg::base::output::inert;
+use syncpkg::farm::afar;
 use syncpkg::farm::hook::{self, Pusher, Told};
 use syncpkg::names::Tree;
 use syncpkg::program::{self, Common, Scene, Status};
@@ -32,16 +33,23 @@ fn run(args: Args, scene: &mut Scene) -> Result<Status> {
         Some(_) => Told::Git(program::input_lines()?, program::variables("GIT_PUSH_OPTION_")),
         None => Told::Darcs(program::variable("DARCS_FILES")),
     };
-    let spool = scene.spool()?;
-    let pusher = Pusher { by: &scene.caller.name(), owner: scene.owns(&spool)? };
+    let spool = if scene.there.is_none() { Some(scene.spool()?) } else { None };
+    let own = spool.as_ref().map(|spool| scene.owns(spool)).transpose()?.unwrap_or(false);
+    let drop_box =
+        spool.as_ref().map_or_else(|| afar::outbox(&scene.config), |spool| Ok(spool.at("drop")))?;
+    let pusher =
+        Pusher { by: &scene.caller.name(), spool: spool.as_ref().filter(|_| own), drop_box: &drop_box };
     for tree in &trees {
-        match hook::run(&scene.config, &spool, tree, &told, pusher, &scene.clock) {
+        match hook::run(&scene.config, tree, &told, pusher, &scene.clock) {
             Ok(lines) => {
                 lines.iter().try_for_each(|line| scene.out.line(&format!("syncpkg: {}", inert(line))))?
             }
             // The other trees are served all the same.
             Err(error) => scene.complain(&error),
         }
+    }
+    if spool.is_none() {
+        afar::start_delivery(scene.config_file.as_deref());
     }
     Ok(Status::Done)
 }

@@ -2,11 +2,14 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Parser;
+use syncpkg::base::clock::parse_age;
+use syncpkg::farm::master::Log;
 use syncpkg::program::{self, Common, Scene, Status};
 use syncpkg::spool::Claim;
-use syncpkg::spool::lease::{self, Beat};
+use syncpkg::spool::lease::{self, Beat, Growth};
 
 /// Extends the lease of a claim; exit 1 and a reason on stdout mean: stop building.
 #[derive(Parser)]
@@ -19,19 +22,42 @@ struct Args {
     /// The growing log, to be shown
     #[arg(long, value_name = "FILE")]
     log: Option<PathBuf>,
+    /// What the log has behind its first N bytes is on stdin; prints how much of it is here then
+    #[arg(long, value_name = "N", conflicts_with = "log")]
+    log_at: Option<u64>,
+    /// Extend nothing; wait so long for the claim to be lost
+    #[arg(long, value_name = "DURATION", conflicts_with_all = ["log", "log_at"], value_parser = parse_age)]
+    watch: Option<Duration>,
 }
 
 fn main() -> ExitCode {
-    program::run("syncpkg-beat", |args| &args.common, beat)
+    let args = Args::parse();
+    program::run_here("syncpkg-beat", args.common.clone(), |scene| beat(args, scene))
 }
 
 fn beat(args: Args, scene: &mut Scene) -> syncpkg::base::Result<Status> {
-    let spool = scene.own_spool()?;
-    match lease::beat(&spool, &args.claim, args.log.as_deref(), &scene.config.limit)? {
+    let answer = match (args.log_at, args.watch) {
+        (Some(at), _) => from_afar(&args.claim, at, scene)?,
+        (None, Some(limit)) => lease::watch(&scene.own_spool()?, &args.claim, limit, &program::is_unheard)?,
+        (None, None) => scene.with_master(|scene, master| {
+            master.beat(&args.claim, args.log.map(Log::new).as_ref(), &scene.config)
+        })?,
+    };
+    match answer {
         Beat::GoOn => Ok(Status::Done),
         Beat::Stop(reason) => {
             scene.out.line(&syncpkg::base::output::inert(&reason))?;
             Ok(Status::No)
         }
     }
+}
+
+fn from_afar(claim: &Claim, at: u64, scene: &mut Scene) -> syncpkg::base::Result<Beat> {
+    let spool = scene.own_spool()?;
+    let growth = Growth { at, bytes: program::input(lease::LOG_STEP)? };
+    let answer = lease::beat_from_afar(&spool, claim, growth, &scene.config.limit)?;
+    if answer == Beat::GoOn {
+        scene.out.line(&lease::known(&spool, claim).to_string())?;
+    }
+    Ok(answer)
 }

@@ -1,15 +1,18 @@
-//! syncpkg-builder NAME - registers, pauses, forgets or lists builders
+//! syncpkg-builder NAME [FILE] - registers, pauses, forgets or lists builders, and lets their keys in
 
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Parser;
-use syncpkg::base::clock::age;
+use jiff::SignedDuration;
+use syncpkg::base::clock::{age, shown};
 use syncpkg::base::{Error, Result};
+use syncpkg::farm::key;
 use syncpkg::names::{Arch, Builder};
-use syncpkg::program::{self, Common, Json, Scene, Status};
+use syncpkg::program::{self, Abilities, Common, Json, Scene, Status};
 use syncpkg::spool::builder::{self, Listed};
 
-/// Registers a builder, pauses or forgets it; without options lists builders.
+/// Registers, pauses or forgets a builder, lets its key in; or lists builders.
 #[derive(Parser)]
 #[command(version)]
 struct Args {
@@ -17,9 +20,8 @@ struct Args {
     common: Common,
     #[command(flatten)]
     json: Json,
-    /// Register it as building this; may be repeated
-    #[arg(long = "arch", value_name = "A", value_delimiter = ',', requires = "name")]
-    archs: Vec<Arch>,
+    #[command(flatten)]
+    abilities: Abilities,
     /// Give it nothing more
     #[arg(long, requires = "name", conflicts_with_all = ["resume", "forget"])]
     pause: bool,
@@ -32,8 +34,17 @@ struct Args {
     /// Forget it
     #[arg(long, requires = "name")]
     forget: bool,
+    /// Print the line that lets it in through ssh with the public key FILE
+    #[arg(long, requires = "file", conflicts_with_all = ["archs", "pause", "resume", "forget", "json"])]
+    key: bool,
+    /// And add it to the authorized keys of the spool's owner
+    #[arg(long, requires = "key")]
+    install: bool,
     /// Which builder
     name: Option<Builder>,
+    /// Its public key
+    #[arg(requires = "key")]
+    file: Option<PathBuf>,
 }
 
 fn main() -> ExitCode {
@@ -41,17 +52,30 @@ fn main() -> ExitCode {
 }
 
 fn run(args: Args, scene: &mut Scene) -> Result<Status> {
-    let changes = args.pause || args.resume || args.forget || !args.archs.is_empty();
+    let changes = args.pause || args.resume || args.forget || !args.abilities.archs.is_empty();
     match &args.name {
+        Some(name) if args.key => key(&args, name, scene),
         Some(name) if changes => change(&args, name, scene),
         Some(_) | None => list(&args, scene),
     }
 }
 
+fn key(args: &Args, name: &Builder, scene: &mut Scene) -> Result<Status> {
+    let line = key::line(name, args.file.as_deref().unwrap_or(Path::new("")), scene.config_file.as_deref())?;
+    if args.install {
+        let (owner, _) = scene.own_spool()?.owner()?;
+        let file = key::install(&line, owner)?;
+        scene.say(&format!("{name} may come with that key: {}", file.display()));
+    } else {
+        scene.out.line(&line)?;
+    }
+    Ok(Status::Done)
+}
+
 fn change(args: &Args, name: &Builder, scene: &mut Scene) -> Result<Status> {
     let spool = scene.own_spool()?;
-    if !args.archs.is_empty() {
-        builder::register(&spool, name, &args.archs, &scene.clock)?;
+    if let Some(profile) = args.abilities.clone().profile() {
+        builder::register(&spool, name, &profile, &scene.clock)?;
     }
     if args.pause {
         builder::pause(&spool, name)?;
@@ -86,13 +110,15 @@ fn list(args: &Args, scene: &mut Scene) -> Result<Status> {
 }
 
 fn row(builder: &Listed, scene: &Scene) -> Vec<String> {
-    let archs: Vec<&str> = builder.archs.iter().map(Arch::as_str).collect();
+    let archs: Vec<&str> = builder.profile.archs.iter().map(Arch::as_str).collect();
+    let silent = scene.clock.now().duration_since(builder.seen);
+    let lease = SignedDuration::try_from(scene.config.lease.expires.0).unwrap_or(SignedDuration::MAX);
     let state = match (builder.paused, builder.building) {
+        _ if silent > lease => format!("away since {}", shown(builder.seen)),
         (true, 0) => "paused".to_owned(),
         (true, n) => format!("paused, building {n}"),
         (false, 0) => "idle".to_owned(),
         (false, n) => format!("building {n}"),
     };
-    let seen = age(scene.clock.now().duration_since(builder.seen));
-    vec![builder.name.to_string(), archs.join(","), state, format!("seen {seen} ago")]
+    vec![builder.name.to_string(), archs.join(","), state, format!("seen {} ago", age(silent))]
 }

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use clap::Parser;
 use syncpkg::base::clock::parse_age;
-use syncpkg::names::{Arch, Builder, Instance};
+use syncpkg::config::Bytes;
+use syncpkg::farm::offer::Offer;
+use syncpkg::names::{Arch, Builder, Instance, Name, Word};
 use syncpkg::program::{self, Common, Json, Scene, Status};
 use syncpkg::spool::claim::{self, Request};
 
@@ -32,6 +34,21 @@ struct Args {
     /// How many tickets at the most
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1000))]
     count: Option<u16>,
+    /// What packages may need of the builder, and it has; may be repeated
+    #[arg(long = "tag", value_name = "T", value_delimiter = ',')]
+    tags: Vec<Word>,
+    /// Memory it has for a build, bytes or like 8GiB
+    #[arg(long, value_name = "SIZE")]
+    memory: Option<Bytes>,
+    /// Free space it has for a build
+    #[arg(long, value_name = "SIZE")]
+    disk: Option<Bytes>,
+    /// Packages left to other builders
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    except: Vec<Name>,
+    /// Packages taken when there is nothing else
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    last: Vec<Name>,
 }
 
 fn main() -> ExitCode {
@@ -40,15 +57,18 @@ fn main() -> ExitCode {
 
 fn claim(args: Args, scene: &mut Scene) -> syncpkg::base::Result<Status> {
     let spool = scene.own_spool()?;
+    let Args { tags, memory, disk, except, last, .. } = args;
+    let offer = Offer { tags, memory, disk, except, last };
     let request = Request {
         builder: args.builder,
         instance: args.instance.map_or_else(Instance::random, Ok)?,
         archs: args.archs,
         count: args.count.unwrap_or(1).into(),
+        choice: offer.choice(&scene.config.need),
     };
     let claimed = match args.wait {
         None => claim::take(&spool, &request, &scene.clock)?,
-        Some(limit) => claim::wait(&spool, &request, limit, &|| false, &scene.clock)?,
+        Some(limit) => claim::wait(&spool, &request, limit, &program::is_unheard, &scene.clock)?,
     };
     let rows: Vec<_> = claimed.iter().map(claim::Claimed::row).collect();
     if args.json.json {

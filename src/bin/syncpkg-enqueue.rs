@@ -3,8 +3,8 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use syncpkg::base::{Result, lock};
-use syncpkg::farm::ask::{self, Asker, Wish};
+use syncpkg::base::{Error, Result, lock};
+use syncpkg::farm::ask::{self, Asker, Which, Wish};
 use syncpkg::names::{Arch, Priority, Tree, Word};
 use syncpkg::program::{self, Common, Json, Scene, Status};
 
@@ -40,19 +40,58 @@ struct Args {
     /// Why
     #[arg(long, value_name = "R", default_value = "")]
     reason: String,
+    /// For this user, where somebody asks in his name
+    #[arg(long, value_name = "WHO")]
+    by: Option<String>,
+    /// Lines on stdin are recipes as syncpkg-recipe --json prints them: those that changed, or all of a tree
+    #[arg(long, value_name = "WHICH", requires_all = ["tree", "revision"])]
+    read: Option<Which>,
     /// [TREE/]NAME, NAME-VERSION-RELEASE-ARCH, a recipe's path, or - for such lines on stdin
     #[arg(required = true, value_name = "ITEM")]
     items: Vec<String>,
 }
 
 fn main() -> ExitCode {
-    program::run("syncpkg-enqueue", |args| &args.common, enqueue)
+    let args = Args::parse();
+    program::run_here("syncpkg-enqueue", args.common.clone(), |scene| enqueue(args, scene))
 }
 
 fn enqueue(args: Args, scene: &mut Scene) -> Result<Status> {
+    let listed = args.items == ["-"];
+    let items = if listed { program::input_lines()? } else { args.items.clone() };
+    let by = args.by.clone().unwrap_or_else(|| scene.caller.name());
+    let (read, json) = (args.read, args.json.json);
+    let wish = wish(args, listed);
+    let directory = program::current_dir().ok();
+    let directory = directory.as_deref();
+    let asker = Asker { directory, progress: program::progress, ..Asker::unwatched(&by, lock::PATIENCE) };
+    if scene.there.is_some() {
+        return scene.ask_afar(&items, &wish, asker, json);
+    }
     let spool = scene.spool()?;
-    let items = if args.items == ["-"] { program::input_lines()? } else { args.items.clone() };
-    let wish = Wish {
+    if !scene.owns(&spool)? {
+        if read.is_some() {
+            return Err(Error::wrong(
+                "cannot take recipes that were read elsewhere (--read): you do not own the spool",
+            ));
+        }
+        let handed = ask::hand_in(&scene.config, &spool, &items, &wish, directory, &scene.clock)?;
+        return Ok(scene.for_all(&handed, |scene, (item, handed)| {
+            handed.clone().map(|()| scene.say(&format!("handed in {item}")))
+        }));
+    }
+    let answers = match read {
+        None => ask::ask(&scene.config, &spool, &items, &wish, asker, &scene.clock)?,
+        Some(which) => {
+            let recipes = ask::read_elsewhere(&items)?;
+            ask::ask_read(&scene.config, &spool, &recipes, which, &wish, asker, &scene.clock)?
+        }
+    };
+    scene.print_tickets(&spool, &answers, json)
+}
+
+fn wish(args: Args, listed: bool) -> Wish {
+    Wish {
         tree: args.tree,
         archs: args.archs,
         priority: args.priority,
@@ -63,18 +102,6 @@ fn enqueue(args: Args, scene: &mut Scene) -> Result<Status> {
         force: args.force,
         reason: args.reason,
         spare_aborted: false,
-        passes_over: args.items == ["-"],
-    };
-    let directory = program::current_dir().ok();
-    if !scene.owns(&spool)? {
-        let handed = ask::hand_in(&scene.config, &spool, &items, &wish, directory.as_deref(), &scene.clock)?;
-        return Ok(scene.for_all(&handed, |scene, (item, handed)| {
-            handed.clone().map(|()| scene.say(&format!("handed in {item}")))
-        }));
+        passes_over: listed,
     }
-    let directory = directory.as_deref();
-    let by = scene.caller.name();
-    let asker = Asker { directory, progress: program::progress, ..Asker::unwatched(&by, lock::PATIENCE) };
-    let answers = ask::ask(&scene.config, &spool, &items, &wish, asker, &scene.clock)?;
-    scene.print_tickets(&spool, &answers, args.json.json)
 }

@@ -6,8 +6,8 @@ use std::process::ExitCode;
 use clap::Parser;
 use syncpkg::names::{Outcome, Word};
 use syncpkg::program::{self, Common, Scene, Status};
-use syncpkg::spool::Claim;
-use syncpkg::spool::report::{self, Ending};
+use syncpkg::spool::report::Ending;
+use syncpkg::spool::{Claim, upload};
 
 /// Reports how a build ended, with its log and its packages; exit 1: refused.
 #[derive(Parser)]
@@ -18,8 +18,8 @@ struct Args {
     /// The word that syncpkg-claim printed
     claim: Claim,
     /// How it ended: built, failed (the package's fault), trouble (the farm's)
-    #[arg(long, value_name = "built|failed|trouble", value_parser = outcome)]
-    outcome: Outcome,
+    #[arg(long, value_name = "built|failed|trouble", value_parser = outcome, required_unless_present = "delivered")]
+    outcome: Option<Outcome>,
     /// Where in the build it ended
     #[arg(long, value_name = "S")]
     stage: Option<Word>,
@@ -35,6 +35,9 @@ struct Args {
     /// A package it made; may be repeated
     #[arg(long = "file", value_name = "PACKAGE")]
     files: Vec<PathBuf>,
+    /// All that was brought to upload/ already, in a delivery.toml of this hash
+    #[arg(long, value_name = "SHA256", conflicts_with_all = ["outcome", "stage", "reason", "exit", "log", "files"])]
+    delivered: Option<String>,
 }
 
 /// The others are not for a builder to say.
@@ -48,13 +51,19 @@ fn outcome(text: &str) -> Result<Outcome, String> {
 }
 
 fn main() -> ExitCode {
-    program::run("syncpkg-report", |args| &args.common, report)
+    let args = Args::parse();
+    program::run_here("syncpkg-report", args.common.clone(), |scene| report(args, scene))
 }
 
 fn report(args: Args, scene: &mut Scene) -> syncpkg::base::Result<Status> {
-    let spool = scene.own_spool()?;
+    if let Some(sha256) = &args.delivered {
+        let spool = scene.own_spool()?;
+        upload::end(&spool, &args.claim, sha256, &scene.config.trouble, &scene.clock)?;
+        return Ok(Status::Done);
+    }
     let ending = Ending {
-        outcome: args.outcome,
+        // clap has seen to it that one of the two is given.
+        outcome: args.outcome.unwrap_or(Outcome::Trouble),
         stage: args.stage.map(String::from),
         reason: args.reason,
         exit: args.exit,
@@ -62,5 +71,6 @@ fn report(args: Args, scene: &mut Scene) -> syncpkg::base::Result<Status> {
         log: args.log,
         files: args.files,
     };
-    report::end(&spool, &args.claim, &ending, &scene.config.trouble, &scene.clock).map(|()| Status::Done)
+    scene.with_master(|scene, master| master.report(&args.claim, &ending, &scene.config, &scene.clock))?;
+    Ok(Status::Done)
 }

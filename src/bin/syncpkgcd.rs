@@ -23,26 +23,18 @@ struct Args {
 }
 
 fn main() -> ExitCode {
-    program::run("syncpkgcd", |args| &args.common, run)
+    let args = Args::parse();
+    program::run_here("syncpkgcd", args.common.clone(), |scene| run(args, scene))
 }
 
 fn run(args: Args, scene: &mut Scene) -> Result<Status> {
     scene.use_builders_spool(&args.common)?;
-    let spool = scene.own_spool()?;
-    let host = program::host_name();
-    let worker = Worker {
-        name: worker::name(&scene.config, args.name, &host)?,
-        config: &scene.config,
-        spool: &spool,
-        clock: &scene.clock,
-        host: &host,
-        stop: &program::stopped()?,
-        say: &|line| program::say("syncpkgcd", line),
-    };
-    if args.once {
-        worker.once()?
-    } else {
-        worker.keep_going()?
-    }
+    let service = program::service(scene)?;
+    scene.with_master(|scene, master| {
+        let (host, config) = (program::host_name(), scene.config.clone());
+        let name = worker::name(&config, args.name, &host)?;
+        let worker = Worker::new(name, config, master, &scene.clock, &host, &service);
+        if args.once { worker.once() } else { worker.keep_going() }
+    })?;
     Ok(Status::Done)
 }

@@ -259,16 +259,191 @@ fn alive(pid: &str) -> bool {
 #[test]
 fn a_try_that_could_not_write_its_report_is_given_back_without_a_restart() {
     let farm = Farm::new();
-    let id = farm.push("gcc", "");
-    let claimed = farm.claim("b1");
+    let outbox = farm.at("work/b1/outbox");
+    let (out, begun) = (outbox.display(), farm.at("begun"));
+    let id = farm.push("gcc", &format!("build() {{ rm -rf {out}; : > {out}; : > {}; }}", begun.display()));
     let mut builder = farm.start("syncpkgcd --name b1");
-    until("its start", 20, || farm.at("work/b1/lock").exists());
-    std::thread::sleep(std::time::Duration::from_millis(500));
-    fs::create_dir_all(farm.at("work/b1/outbox").join(&claimed.claim)).unwrap();
-    farm.later(1).push("make", "");
-    until("a build", 20, || farm.states("built") == ["make built"]);
-    until("a report", 20, || farm.state(&id) == "waiting");
-    builder.kill().unwrap();
-    builder.wait().unwrap();
+    until("the build", 20, || begun.exists());
+    until("its end", 20, || !farm.at("work/b1/slot/0/build/gcc/pkg").exists());
+    fs::remove_file(&outbox).unwrap();
+    until("a report", 30, || farm.state(&id) == "waiting");
+    Farm::end(&mut builder);
     assert!(!farm.at("work/b1/undeliverable").exists());
+    farm.is_sound();
+}
+
+/// A build that says that it has begun, and waits until it may end.
+fn waits(farm: &Farm) -> String {
+    let place = farm.at("");
+    format!(
+        "build() {{ : > {0}/$pkgname.begun; until [ -e {0}/go ]; do sleep 0.05; done; }}",
+        place.display()
+    )
+}
+
+fn signal(builder: &std::process::Child, signal: &str) {
+    let id = builder.id().to_string();
+    assert!(std::process::Command::new("kill").args([signal, &id]).status().unwrap().success());
+}
+
+#[test]
+fn a_builder_with_two_slots_builds_two_tickets_at_once() {
+    let farm = Farm::new();
+    farm.configure("slots = 2\n");
+    for name in ["gcc", "make", "tar"] {
+        farm.later(1).push(name, &waits(&farm));
+    }
+    let mut builder = farm.start("syncpkgcd --name b1");
+    until("two builds", 20, || farm.at("gcc.begun").exists() && farm.at("make.begun").exists());
+    assert_eq!(farm.states(""), ["gcc building", "make building", "tar waiting"]);
+    fs::write(farm.at("go"), "").unwrap();
+    until("the third", 20, || farm.states("built").len() == 3);
+    Farm::end(&mut builder);
+    farm.is_sound();
+}
+
+#[test]
+fn a_builder_called_by_cron_fills_its_slots_too() {
+    let farm = Farm::new();
+    farm.configure("slots = 2\n");
+    let both = |own: &str, other: &str| {
+        let place = farm.at("").display().to_string();
+        format!("build() {{ : > {place}/{own}; until [ -e {place}/{other} ]; do sleep 0.05; done; }}")
+    };
+    farm.push("gcc", &both("one", "two"));
+    farm.later(1).push("make", &both("two", "one"));
+    farm.later(1).push("tar", "");
+    farm.ok("syncpkgcd --once --name b1");
+    assert_eq!(farm.states("built").len(), 3);
+    farm.is_sound();
+}
+
+#[test]
+fn a_builder_may_finish_what_it_builds_before_it_ends() {
+    let farm = Farm::new();
+    farm.configure("term = \"finish\"\n");
+    farm.push("gcc", &waits(&farm));
+    let mut builder = farm.start("syncpkgcd --name b1");
+    until("the build", 20, || farm.at("gcc.begun").exists());
+    signal(&builder, "-TERM");
+    farm.later(1).push("make", "");
+    std::thread::sleep(std::time::Duration::from_millis(500));
+    fs::write(farm.at("go"), "").unwrap();
+    assert!(builder.wait().unwrap().success());
+    assert_eq!(
+        (farm.states("built"), farm.states("")),
+        (vec!["gcc built".into()], vec!["make waiting".into()])
+    );
+}
+
+#[test]
+fn a_builder_asked_twice_to_end_hands_back_what_it_builds() {
+    let farm = Farm::new();
+    farm.configure("term = \"finish\"\n");
+    farm.push("gcc", &waits(&farm));
+    let mut builder = farm.start("syncpkgcd --name b1");
+    until("the build", 20, || farm.at("gcc.begun").exists());
+    signal(&builder, "-TERM");
+    std::thread::sleep(std::time::Duration::from_millis(500));
+    assert_eq!(farm.states(""), ["gcc building"]);
+    signal(&builder, "-TERM");
+    assert!(builder.wait().unwrap().success());
+    assert_eq!(farm.states(""), ["gcc waiting"]);
+}
+
+#[test]
+fn a_hangup_makes_a_builder_read_its_configuration_again() {
+    let farm = Farm::new();
+    let mut builder = farm.start("syncpkgcd --name b1");
+    let registered =
+        |what: &str| fs::read_to_string(farm.at("spool/builder/b1.toml")).unwrap_or_default().contains(what);
+    until("the registration", 20, || registered("slots = 1"));
+    fs::write(farm.at("syncpkg.toml"), "slots = \"many\"\n").unwrap();
+    signal(&builder, "-HUP");
+    farm.configure("slots = 2\ntags = [\"big\"]\n");
+    until("another registration", 40, || {
+        signal(&builder, "-HUP");
+        registered("slots = 2") && registered("tags = [\"big\"]")
+    });
+    farm.push("gcc", "");
+    until("a build", 20, || farm.states("built") == ["gcc built"]);
+    Farm::end(&mut builder);
+}
+
+#[test]
+fn what_a_build_leaves_running_dies_with_it() {
+    let farm = Farm::new();
+    let place = farm.at("").display().to_string();
+    let stray = |env: &str| {
+        format!("{env} setsid -f sh -c 'echo $$ >> {place}/pids; exec sleep 600' > /dev/null 2>&1")
+    };
+    farm.push(
+        "gcc",
+        &format!("build() {{ {}; until [ -s {place}/pids ]; do sleep 0.05; done; }}", stray("")),
+    );
+    farm.ok("syncpkgcd --once --name b1");
+    assert_eq!(farm.states("built"), ["gcc built"]);
+    let pid = fs::read_to_string(farm.at("pids")).unwrap();
+    assert!(!alive(pid.trim()), "{pid}");
+}
+
+#[test]
+fn packages_go_to_builders_that_have_what_they_need() {
+    let farm = Farm::new();
+    farm.configure("[need.chromium]\ntags = [\"big\"]\nmemory = \"8GiB\"\n");
+    farm.push("chromium", "");
+    farm.no("syncpkg-claim --builder b1 --arch x86_64", 1, "nothing to claim");
+    assert!(farm.ok("syncpkg-why chromium").contains("no builder for x86_64 has what it needs: big"));
+    farm.ok("syncpkg-builder --arch x86_64 --tag big b2");
+    assert!(farm.ok("syncpkg-why chromium").contains("it is next"));
+    farm.no("syncpkg-claim --builder b2 --arch x86_64 --tag big --memory 4GiB", 1, "nothing to claim");
+    farm.ok("syncpkg-claim --builder b2 --arch x86_64 --tag big --memory 16GiB");
+    assert_eq!(farm.states(""), ["chromium building"]);
+}
+
+#[test]
+fn a_builder_leaves_some_packages_to_others_and_takes_some_when_there_is_nothing_else() {
+    let farm = Farm::new();
+    farm.configure("except = [\"gcc\"]\nidle = [\"kde\"]\n");
+    for name in ["gcc", "kde", "make"] {
+        farm.later(1).push(name, &format!("build() {{ echo {name} >> {}; }}", farm.at("order").display()));
+    }
+    farm.ok("syncpkgcd --once --name b1");
+    assert_eq!(fs::read_to_string(farm.at("order")).unwrap(), "make\nkde\n");
+    assert_eq!(farm.states(""), ["gcc waiting"]);
+}
+
+#[test]
+fn what_the_configuration_sets_is_seen_by_the_build() {
+    let farm = Farm::new();
+    farm.configure(
+        "jobs = 3\n[builder.environment]\nCCACHE_DIR = \"/var/cache/ccache/{tree}-{slot}-{jobs}\"\n",
+    );
+    farm.push("gcc", "build() { echo \"$CCACHE_DIR $MAKEFLAGS\"; }");
+    farm.ok("syncpkgcd --once --name b1");
+    assert!(farm.ok("syncpkg-log gcc").contains("\n/var/cache/ccache/current-0-3 -j3\n"));
+}
+
+#[test]
+fn the_service_manager_is_told_that_a_builder_is_ready_what_it_does_and_that_it_ends() {
+    let farm = Farm::new();
+    let socket = std::os::unix::net::UnixDatagram::bind(farm.at("notify")).unwrap();
+    socket.set_read_timeout(Some(std::time::Duration::from_secs(20))).unwrap();
+    let mut builder =
+        farm.command("syncpkgcd --name b1").env("NOTIFY_SOCKET", farm.at("notify")).spawn().unwrap();
+    let mut heard = String::new();
+    let mut hears = |word: &str| {
+        let mut bytes = [0; 256];
+        while !heard.lines().any(|line| line == word) {
+            let count = socket.recv(&mut bytes).unwrap();
+            heard += &(String::from_utf8_lossy(&bytes[..count]).into_owned() + "\n");
+        }
+    };
+    for word in ["READY=1", "WATCHDOG=1", "STATUS=0 of 1 slots at work"] {
+        hears(word);
+    }
+    farm.push("gcc", &waits(&farm));
+    hears("STATUS=1 of 1 slots at work");
+    Farm::end(&mut builder);
+    hears("STOPPING=1");
 }

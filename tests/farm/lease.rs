@@ -254,3 +254,30 @@ fn the_growing_log_is_handed_over_with_the_beats() {
     assert_eq!(farm.ok("syncpkg-log gcc"), "one\ntwo\\u{1b}[31m\n");
     assert!(farm.files("live").is_empty());
 }
+
+#[test]
+fn a_builder_that_is_away_keeps_its_claims_for_the_grace() {
+    let farm = Farm::new();
+    farm.configure("[lease]\nexpires = \"10m\"\ngrace = \"1h\"\n");
+    farm.push("gcc", "");
+    farm.claim("b1");
+    farm.ok("syncpkgd --once");
+    farm.later(4199).ok("syncpkgd --once");
+    assert_eq!(farm.states(""), ["gcc building"]);
+    farm.later(2).ok("syncpkgd --once");
+    assert_eq!(farm.states(""), ["gcc waiting"]);
+}
+
+#[test]
+fn a_builder_that_is_not_heard_of_is_away_since_then() {
+    let farm = Farm::new();
+    farm.ok("syncpkg-builder --arch x86_64 b1");
+    let now: jiff::Timestamp = "2026-11-22T12:00:00Z".parse().unwrap();
+    let record = std::fs::File::open(farm.at("spool/builder/b1.toml")).unwrap();
+    record.set_modified(now.into()).unwrap();
+    assert_eq!(farm.later(600).ok("syncpkg-builder"), "b1  x86_64  idle  seen 10 min ago\n");
+    assert_eq!(
+        farm.later(1).ok("syncpkg-builder"),
+        "b1  x86_64  away since 2026-11-22 12:00:00 UTC  seen 10 min ago\n"
+    );
+}

@@ -40,6 +40,7 @@ pub fn drain(spool: &Spool, builder: &str) -> Vec<String> {
             instance: Instance::random().unwrap(),
             archs: vec!["x86_64".parse().unwrap()],
             count: 1,
+            choice: Default::default(),
         };
         let claimed = match claim::take(spool, &request, &Clock::system()) {
             Ok(claimed) => claimed,
@@ -114,6 +115,7 @@ fn a_request_repeated_while_it_is_being_answered_claims_once() {
             instance: format!("i{round}").parse().unwrap(),
             archs: vec!["x86_64".parse().unwrap()],
             count: 1,
+            choice: Default::default(),
         };
         let start = std::sync::Barrier::new(4);
         let got: BTreeSet<String> = std::thread::scope(|scope| {

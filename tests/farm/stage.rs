@@ -119,6 +119,13 @@ impl Farm {
             .unwrap()
     }
 
+    /// Asks a program of ours that was started to end, and waits until it has.
+    pub fn end(child: &mut Child) {
+        rustix::process::kill_process(rustix::process::Pid::from_child(child), rustix::process::Signal::TERM)
+            .unwrap();
+        child.wait().unwrap();
+    }
+
     /// Runs what must succeed in silence on stderr; returns what it printed.
     #[track_caller]
     pub fn ok(&self, line: &str) -> String {

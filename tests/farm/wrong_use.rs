@@ -110,9 +110,8 @@ fn wrong_options_end_with_2() {
     ] {
         assert_eq!(farm.run(line).status, 2, "{line}");
     }
-    let ran = farm.run("syncpkg-ls --spool master:/var/spool/syncpkg");
-    assert_eq!(ran.status, 2);
-    assert!(ran.err.contains("other hosts are not supported yet"), "{ran:?}");
+    farm.no("syncpkg-ls --spool master:spool", 2, "the directory on the other host must be absolute");
+    farm.no("syncpkg-ls --spool=-oProxyCommand=id:/spool", 2, "before the colon stands [USER@]HOST");
 }
 
 #[test]

@@ -4,7 +4,6 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Debug};
 use std::fs;
-use std::path::Path;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -74,9 +73,7 @@ fn chosen<T: Clone>(from: &[T], which: usize) -> Option<T> {
 impl<'a> Pair<'a> {
     pub fn new(tally: &'a RefCell<Tally>) -> Self {
         // In memory where there is such a place: thousands of spools are made, and no power fails here.
-        let memory = Path::new("/dev/shm");
-        let place = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
-        let place = place.unwrap();
+        let place = tempfile::tempdir_in(syncpkg::tree::roomy(std::env::temp_dir())).unwrap();
         let spool = Spool::create(&place.path().join("spool")).unwrap();
         let now = "2026-11-22T12:00:00Z".parse().unwrap();
         let (requests, claims) = (Vec::new(), Vec::new());
@@ -202,7 +199,8 @@ impl<'a> Pair<'a> {
     fn claim_anew(&mut self, builder: u8, archs: &[&str], count: usize) -> Check {
         let archs: Vec<Arch> = archs.iter().map(|arch| arch.parse().unwrap()).collect();
         let instance = format!("i{}", self.requests.len()).parse().unwrap();
-        let request = Request { builder: builder_called(builder), instance, archs, count };
+        let request =
+            Request { builder: builder_called(builder), instance, archs, count, choice: Default::default() };
         self.requests.push(request.clone());
         self.claim(&request)?;
         // The answer was lost.
@@ -466,8 +464,13 @@ impl<'a> Pair<'a> {
                 self.later(SignedDuration::from_hours(48));
                 waiting::wake_all(&self.spool, 1000).unwrap();
                 let instance = format!("i{}", self.requests.len()).parse().unwrap();
-                let request =
-                    Request { builder: builder_called(9), instance, archs: archs.clone(), count: 64 };
+                let request = Request {
+                    builder: builder_called(9),
+                    instance,
+                    archs: archs.clone(),
+                    count: 64,
+                    choice: Default::default(),
+                };
                 self.requests.push(request.clone());
                 self.claim(&request)?;
             }

@@ -201,7 +201,7 @@ fn eventful(stage: &Stage) -> String {
     stage.ok(&format!("syncpkg-report {tool} --outcome failed --stage build --log log"));
     let spool = Spool::open(&stage.at("spool")).unwrap();
     let request = Request::Abort { what: "make".to_owned(), reason: "not wanted".to_owned() };
-    drop_box::hand_in(&spool, &request, &Clock::fixed(stage.now())).unwrap();
+    drop_box::hand_in(&spool.at("drop"), &request, &Clock::fixed(stage.now())).unwrap();
     "syncpkgd --once".to_owned()
 }
 

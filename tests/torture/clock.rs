@@ -47,6 +47,7 @@ impl Master {
             instance: instance.parse().unwrap(),
             archs: vec!["x86_64".parse().unwrap()],
             count: 1,
+            choice: Default::default(),
         };
         claim::take(&self.spool, &request, &self.clock).unwrap()[0].claim.clone()
     }

@@ -82,7 +82,7 @@ struct Tried {
 
 /// Looks at everything the disk may hold after a power cut.
 fn try_all(kind: &Kind, recorded: &Recorded) -> Tried {
-    let memory = tempfile::NamedTempFile::new_in("/dev/shm").unwrap();
+    let memory = tempfile::NamedTempFile::new_in(syncpkg::tree::roomy(std::env::temp_dir())).unwrap();
     let mut tried = Tried::default();
     crash::crashes(&recorded.start, &recorded.events, SUBSETS, SEED, &mut |crash| {
         if tried.wrong.len() >= ENOUGH {

@@ -62,8 +62,7 @@ pub struct Row {
 impl Stage {
     /// A farm without a spool, in memory where there is room: what is killed here loses no page.
     pub fn new() -> Self {
-        let memory = Path::new("/dev/shm");
-        if roomy(memory) { Self::on(memory) } else { Self::on(&std::env::temp_dir()) }
+        Self::on(&syncpkg::tree::roomy(std::env::temp_dir()))
     }
 
     /// A farm without a spool, below `directory`.
@@ -273,12 +272,6 @@ fn copy(from: &Path, to: &Path) {
     let mut command = Command::new("cp");
     command.args(["-a", "--reflink=auto"]).arg(from).arg(to);
     assert!(command.status().unwrap().success(), "cp {} {}", from.display(), to.display());
-}
-
-/// A machine may have a small `/dev/shm`, or none.
-fn roomy(directory: &Path) -> bool {
-    fs2::available_space(directory).is_ok_and(|free| free > 1 << 30)
-        && tempfile::tempfile_in(directory).is_ok()
 }
 
 /// Says at once how much was tried, also while other tests run.

@@ -15,10 +15,10 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{CWD, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 
-pub use derived::{forget, link, prune, remove_tree, replace, ring, touch, write_at};
+pub use derived::{copy, forget, lead, link, prune, remove_tree, replace, ring, touch, write_at};
 
 use super::error::readable;
-pub use super::regular::{open_regular, read, read_open};
+pub use super::regular::{open_beneath, open_regular, read, read_open};
 use super::{Error, Result, random};
 
 /// What [`put`] found under the name.
@@ -56,7 +56,7 @@ pub fn put(tmp: &Path, target: &Path, bytes: &[u8]) -> Result<Put> {
 /// As [`put`], and when `source` cannot be read.
 pub fn put_from<S: Read + Seek>(tmp: &Path, target: &Path, source: &mut S) -> Result<Put> {
     let (path, mut file) = create(tmp, target)?;
-    let written = copy(source, &mut file, target)
+    let written = fill(source, &mut file, target)
         // Data before name: after a power cut a name must never lead to missing bytes. A failed fsync is
         // final for this descriptor (the kernel may have dropped the pages), so the file is given up.
         .and_then(|()| file.sync_all().map_err(|source| Error::io("fsync", target, source)));
@@ -287,7 +287,7 @@ fn create_at(path: &Path) -> Result<File, Errno> {
     rustix::fs::open(path, flags, Mode::from_raw_mode(0o644)).map(File::from)
 }
 
-fn copy<S: Read + Seek>(source: &mut S, file: &mut File, path: &Path) -> Result<()> {
+fn fill<S: Read + Seek>(source: &mut S, file: &mut File, path: &Path) -> Result<()> {
     source.rewind().map_err(|error| Error::io("read", path, error))?;
     io::copy(source, file).map(drop).map_err(|error| Error::io("write", path, error))
 }

@@ -5,6 +5,7 @@
 
 pub mod child;
 pub mod clock;
+pub mod contain;
 pub mod durable;
 pub mod error;
 pub mod lock;

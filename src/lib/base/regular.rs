@@ -2,9 +2,10 @@
 
 use std::fs::File;
 use std::io::Read;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{Mode, OFlags, ResolveFlags, openat2};
 
 use super::{Error, Result};
 
@@ -42,6 +43,29 @@ pub fn open_regular(path: &Path) -> Result<File> {
     let meta = file.metadata().map_err(|source| Error::io("read", path, source))?;
     if !meta.is_file() {
         return Err(Error::wrong(format!("cannot read {}: not a regular file", path.display())));
+    }
+    Ok(file)
+}
+
+/// Opens the regular file `path`, which must lie beneath the directory `root` and have no other name: no link on the way
+/// leads elsewhere, and nobody's file is taken for one of his.
+///
+/// # Errors
+/// Not there, not such a file, or a link on the way.
+pub fn open_beneath(root: &Path, path: &Path) -> Result<File> {
+    let full = root.join(path);
+    let failed = |source| Error::io("open", &full, source);
+    let dir = rustix::fs::open(root, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
+    let dir = dir.map_err(failed)?;
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
+    let beneath = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_XDEV;
+    let file = File::from(openat2(&dir, path, flags, Mode::empty(), beneath).map_err(failed)?);
+    let meta = file.metadata().map_err(|source| Error::io("read", &full, source))?;
+    if !meta.is_file() || meta.nlink() != 1 {
+        return Err(Error::wrong(format!(
+            "cannot read {}: not a regular file with one name",
+            full.display()
+        )));
     }
     Ok(file)
 }

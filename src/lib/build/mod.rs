@@ -10,11 +10,14 @@ pub mod products;
 pub mod substitute;
 pub mod supervise;
 
+mod cgroup;
 mod log;
+mod strays;
 #[cfg(test)]
 mod supervised;
 
 pub use checkout::checkout;
 pub use products::{Product, products};
-pub use substitute::{Values, substitute};
+pub use strays::{MARK, adopt};
+pub use substitute::{Values, fill, substitute};
 pub use supervise::{End, Limits};

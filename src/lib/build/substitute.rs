@@ -2,7 +2,7 @@
 
 use crate::names::{Item, Tree};
 
-/// What `{name} {version} {release} {arch} {tree} {jobs}` stand for.
+/// What `{name} {version} {release} {arch} {tree} {jobs} {slot}` stand for.
 #[derive(Debug, Clone, Copy)]
 pub struct Values<'a> {
     /// What is built.
@@ -13,6 +13,8 @@ pub struct Values<'a> {
     pub tree: &'a Tree,
     /// How many processes may run at once.
     pub jobs: u32,
+    /// Which of the builder's slots builds.
+    pub slot: usize,
 }
 
 /// Returns `words` with the values filled in; an unknown `{word}` stays as it is, and a value is never looked
@@ -21,7 +23,8 @@ pub fn substitute(words: &[String], values: &Values<'_>) -> Vec<String> {
     words.iter().map(|word| fill(word, values)).collect()
 }
 
-fn fill(word: &str, values: &Values<'_>) -> String {
+/// Returns `word` with the values filled in, as [`substitute`] does.
+pub fn fill(word: &str, values: &Values<'_>) -> String {
     let mut filled = String::with_capacity(word.len());
     let mut rest = word;
     while let Some((before, after)) = rest.split_once('{') {
@@ -50,6 +53,7 @@ fn value(name: &str, values: &Values<'_>) -> Option<String> {
         "arch" => Some(values.arch.to_owned()),
         "tree" => Some(values.tree.to_string()),
         "jobs" => Some(values.jobs.to_string()),
+        "slot" => Some(values.slot.to_string()),
         _ => None,
     }
 }
@@ -61,7 +65,7 @@ mod tests {
     #[test]
     fn known_words_are_filled_in_and_others_stay() {
         let (item, tree) = ("a-1:2-3-any".parse().unwrap(), "t".parse().unwrap());
-        let values = Values { item: &item, arch: "x86_64", tree: &tree, jobs: 4 };
+        let values = Values { item: &item, arch: "x86_64", tree: &tree, jobs: 4, slot: 0 };
         let words = ["-j{jobs}", "{name}-{version}-{release}-{arch}", "{{tree}", "{x}{", "${HOME}"];
         let filled = substitute(&words.map(str::to_owned), &values);
         assert_eq!(filled, ["-j4", "a-1:2-3-x86_64", "{t", "{x}{", "${HOME}"]);

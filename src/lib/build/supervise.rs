@@ -10,7 +10,9 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
 
+use super::cgroup::Cgroup;
 use super::log::Log;
+use super::strays::{self, MARK};
 use crate::base::output::inert;
 use crate::base::{Error, Result};
 use crate::config::Span;
@@ -200,6 +202,10 @@ struct Build {
     pid: Pid,
     pidfd: OwnedFd,
     status: Option<ExitStatus>,
+    /// What its processes are known by when they have left the group.
+    mark: Option<String>,
+    /// Ends last.
+    _cgroup: Option<Cgroup>,
 }
 
 impl Build {
@@ -207,9 +213,12 @@ impl Build {
         let [program, words @ ..] = command else {
             return Err(Error::wrong("cannot run the build: its command is empty"));
         };
+        let mark = env.iter().find_map(|(name, value)| (name == MARK).then(|| value.clone()));
+        let cgroup = mark.as_deref().and_then(Cgroup::make);
         // So that the build does not outlive its supervisor, however that dies.
         let mut wrapped = Command::new("setpriv");
-        wrapped.args(["--pdeathsig", "KILL", "--"]).args(command);
+        wrapped.args(["--pdeathsig", "KILL", "--"]);
+        wrapped.args(cgroup.as_ref().map(Cgroup::words).unwrap_or_default()).args(command);
         let (child, output) = match spawn(wrapped, dir, env) {
             Err(source) if source.kind() == io::ErrorKind::NotFound && dir.is_dir() => {
                 let mut plain = Command::new(program);
@@ -222,7 +231,7 @@ impl Build {
         let pid = Pid::from_child(&child);
         let pidfd = pidfd_open(pid, PidfdFlags::empty());
         let pidfd = pidfd.map_err(|source| Error::io("watch", program, source))?;
-        Ok((Self { child, pid, pidfd, status: None }, output))
+        Ok((Self { child, pid, pidfd, status: None, mark, _cgroup: cgroup }, output))
     }
 
     fn signal(&self, signal: Signal) {
@@ -235,6 +244,7 @@ impl Build {
         self.signal(Signal::KILL);
         let status = self.child.wait().map_err(|source| Error::io("wait for", "the build", source))?;
         self.status = Some(status);
+        strays::end(self.pid, self.mark.as_deref());
         Ok(status)
     }
 }
@@ -252,7 +262,7 @@ fn spawn(mut command: Command, dir: &Path, env: &[(String, String)]) -> io::Resu
     rustix::fs::fcntl_setfl(&output, rustix::fs::OFlags::NONBLOCK)?;
     command.current_dir(dir).envs(env.iter().cloned()).process_group(0);
     command.stdin(Stdio::null()).stdout(input.try_clone()?).stderr(input);
-    Ok((command.spawn()?, output))
+    strays::start(|| Ok((command.spawn()?, output)))
 }
 
 /// Waits until the build has ended, or has printed, or `patience` is over.

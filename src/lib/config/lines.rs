@@ -54,7 +54,8 @@ impl Config {
             Scm::None => format!("rsync -a {source}/ {name}/ && cd {name}"),
         };
         let directory = path.rsplit_once('/').map_or(".", |(directory, _)| directory);
-        let command: Vec<String> = self.builder.commands(&name).1.iter().map(|word| quoted(word)).collect();
+        let command: Vec<String> =
+            self.builder.commands(&name).command.iter().map(|word| quoted(word)).collect();
         Some([get, format!("cd {}", quoted(directory)), command.join(" ")])
     }
 }

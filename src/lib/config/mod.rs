@@ -3,14 +3,18 @@
 //! Owns: every key (syncpkg.toml(5)) and its default. Refuses: unknown keys, values that do not fit, each with
 //! file, line and column. Invariant: what it returns can be used without a further check.
 
+mod builder;
 mod lines;
+mod place;
 mod read;
 mod sections;
 mod units;
 
+pub use builder::{BuilderSection, BuilderTree, Commands, Preset, Term};
+pub use place::{Host, Place, is_plain};
 pub use read::{load, parse};
 pub use sections::{
-    BuilderSection, BuilderTree, Config, Format, LeaseSection, LimitSection, MailSection, PackageLimit, Scm,
-    Transport, TreeSection, TroubleSection,
+    Config, Format, LeaseSection, LimitSection, MailSection, NeedSection, PackageLimit, QuotaSection, Scm,
+    SshSection, Transport, TreeSection, TroubleSection,
 };
 pub use units::{Bytes, Span};

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{Config, TreeSection};
+use super::{Config, Place, TreeSection};
 use crate::base::{Error, Result, durable};
 use crate::names::Tree;
 
@@ -49,10 +49,14 @@ fn check(config: &Config) -> Result<()> {
     if config.trouble.claims == 0 {
         return Err(Error::wrong("trouble.claims must be at least 1"));
     }
-    if config.builder.command.is_empty() {
-        return Err(Error::wrong("builder.command is empty"));
+    if config.ssh.command.is_empty() {
+        return Err(Error::wrong("ssh.command is empty"));
     }
-    pattern(&config.builder.files, "builder.files")?;
+    for (key, spool) in [("spool", config.spool.to_str()), ("builder.spool", config.builder.spool.as_deref())]
+    {
+        spool.unwrap_or("/").parse::<Place>().map_err(|error| error.within(key))?;
+    }
+    config.builder.check()?;
     config.tree.iter().try_for_each(|(name, tree)| check_tree(name, tree))
 }
 
@@ -76,7 +80,7 @@ fn check_tree(name: &Tree, tree: &TreeSection) -> Result<()> {
     pattern(&tree.recipes, &format!("tree.{name}.recipes"))
 }
 
-fn pattern(text: &str, key: &str) -> Result<()> {
+pub(super) fn pattern(text: &str, key: &str) -> Result<()> {
     match glob::Pattern::new(text) {
         Ok(_) => Ok(()),
         Err(source) => Err(Error::wrong(format!("{key} is no pattern: {source}"))),
@@ -116,13 +120,38 @@ mod tests {
     fn every_key_has_a_default() {
         let config = parse("", "f").unwrap();
         assert_eq!(config.lease.expires.0.as_secs(), 600);
-        assert_eq!(config.builder.command, ["makepkg", "-f"]);
+        let any = "any".parse().unwrap();
+        assert_eq!(config.builder.commands(&any).command, ["makepkg", "-f"]);
     }
 
     #[test]
     fn a_tree_overrides_the_builders_command() {
         let config = parse("[builder.tree.fw]\ncommand = [\"fwmakepkg\"]\n", "f").unwrap();
-        let (_, command, files) = config.builder.commands(&"fw".parse().unwrap());
-        assert_eq!((command, files), (&["fwmakepkg".to_owned()][..], "*.pkg.tar.*"));
+        let commands = config.builder.commands(&"fw".parse().unwrap());
+        assert_eq!((&*commands.command, &*commands.files), (&["fwmakepkg".to_owned()][..], "*.pkg.tar.*"));
+    }
+
+    #[test]
+    fn a_preset_fills_in_what_is_not_given() {
+        let text = "[builder]\npreset = \"arch-chroot\"\nfiles = \"*.zst\"\n\
+                    [builder.tree.fw]\npreset = \"frugalware\"\n[builder.tree.own]\ncommand = [\"make\"]\n";
+        let builder = parse(text, "f").unwrap().builder;
+        let of = |tree: &str| builder.commands(&tree.parse().unwrap());
+        assert_eq!((&*of("any").prepare[2], &*of("any").files), ("arch-nspawn", "*.zst"));
+        assert_eq!((&*of("fw").command[1], &*of("fw").files), ("makepkg", "*.fpm"));
+        assert_eq!((&*of("own").command, &*of("own").prepare[2]), (&["make".to_owned()][..], "arch-nspawn"));
+        assert!(of("fw").prepare.is_empty());
+    }
+
+    #[test]
+    fn a_builder_that_cannot_work_so_is_refused() {
+        let says = |text: &str| parse(&format!("[builder]\n{text}\n"), "f").unwrap_err().to_string();
+        assert!(says("slots = 0").contains("builder.slots must be between 1 and"));
+        assert!(says("load = 0.0").contains("builder.load must be above 0"));
+        assert!(says("environment = { \"A=B\" = \"c\" }").contains("is no name of a variable"));
+        assert!(says("command = []").contains("builder.command is empty"));
+        assert!(says("files = \"***\"").contains("builder.files is no pattern"));
+        assert!(says("slots = 2\npreset = \"frugalware-chroot\"").contains("one chroot for each tree"));
+        assert!(says("[builder.tree.fw]\ncommand = []").contains("builder.tree.fw.command is empty"));
     }
 }

@@ -5,8 +5,9 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
+use super::BuilderSection;
 use super::{Bytes, Span};
-use crate::names::{Arch, Builder, Name, Tree};
+use crate::names::{Arch, Name, Tree, Word};
 
 /// The whole configuration; every key has a default.
 #[derive(Debug, Clone, Deserialize)]
@@ -14,6 +15,8 @@ use crate::names::{Arch, Builder, Name, Tree};
 pub struct Config {
     /// The spool directory of this master.
     pub spool: PathBuf,
+    /// Where requests wait on this host, with the spool on another one.
+    pub outbox: PathBuf,
     /// Where `syncpkg-stats` writes the site.
     pub site: PathBuf,
     /// Where the site is seen; ends in `/`.
@@ -32,6 +35,12 @@ pub struct Config {
     pub limit: LimitSection,
     /// How mail goes out.
     pub mail: MailSection,
+    /// How spools on other hosts are reached.
+    pub ssh: SshSection,
+    /// What each builder on another host may take of this one.
+    pub quota: QuotaSection,
+    /// What packages need of the builder that builds them.
+    pub need: BTreeMap<Name, NeedSection>,
     /// This host as a builder.
     pub builder: BuilderSection,
 }
@@ -40,6 +49,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             spool: "/var/spool/syncpkg".into(),
+            outbox: "/var/lib/syncpkg/outbox".into(),
             site: "/var/cache/syncpkg/www".into(),
             url: "https://build.example.org/syncpkg/".to_owned(),
             templates: None,
@@ -49,6 +59,9 @@ impl Default for Config {
             trouble: TroubleSection::default(),
             limit: LimitSection::default(),
             mail: MailSection::default(),
+            ssh: SshSection::default(),
+            quota: QuotaSection::default(),
+            need: BTreeMap::new(),
             builder: BuilderSection::default(),
         }
     }
@@ -135,13 +148,15 @@ impl TreeSection {
 pub struct LeaseSection {
     /// How often a builder says that it lives.
     pub beat: Span,
-    /// How long a claim lives without a beat.
+    /// How long a claim lives without a beat; a builder not heard of for so long is away.
     pub expires: Span,
+    /// How much longer the claims of a builder that is away are kept for it.
+    pub grace: Span,
 }
 
 impl Default for LeaseSection {
     fn default() -> Self {
-        Self { beat: Span::seconds(60), expires: Span::seconds(600) }
+        Self { beat: Span::seconds(60), expires: Span::seconds(600), grace: Span::seconds(0) }
     }
 }
 
@@ -241,71 +256,61 @@ impl Default for MailSection {
     }
 }
 
-/// `[builder]`, on builders.
+/// `[ssh]`
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct BuilderSection {
-    /// Its name at the master; the host's name up to the first dot when not given.
-    pub name: Option<Builder>,
-    /// The architectures it builds.
-    pub archs: Vec<Arch>,
-    /// The master's spool, when it is not `spool`.
-    pub spool: Option<String>,
-    /// Where it clones, builds and keeps reports until they are acknowledged.
-    pub work: PathBuf,
-    /// Makes or updates the clean chroot; any failure is trouble.
-    pub prepare: Vec<String>,
-    /// Builds, in the recipe's directory.
+pub struct SshSection {
+    /// The ssh client, with options of one's own.
     pub command: Vec<String>,
-    /// What it leaves behind to be uploaded: a shell pattern in the recipe's directory.
-    pub files: String,
-    /// What `{jobs}` stands for; the number of processors when not given.
-    pub jobs: Option<u32>,
-    /// Below this much free space it claims nothing.
-    pub free: Bytes,
-    /// Other commands for a tree.
-    pub tree: BTreeMap<Tree, BuilderTree>,
+    /// The socket of the connection that is kept open, with ssh's own tokens; `none` opens one for each command.
+    pub control: String,
+    /// How long it is kept open after its last use.
+    pub persist: Span,
+    /// Where the master's host key is pinned: no other is taken, and nobody is asked.
+    pub known_hosts: Option<PathBuf>,
 }
 
-impl Default for BuilderSection {
+impl Default for SshSection {
     fn default() -> Self {
         Self {
-            name: None,
-            archs: "x86_64".parse().into_iter().collect(),
-            spool: None,
-            work: "/var/lib/syncpkg/work".into(),
-            prepare: Vec::new(),
-            command: vec!["makepkg".to_owned(), "-f".to_owned()],
-            files: "*.pkg.tar.*".to_owned(),
-            jobs: None,
-            free: Bytes(5 << 30),
-            tree: BTreeMap::new(),
+            command: vec!["ssh".to_owned()],
+            control: "~/.ssh/syncpkg-%C".to_owned(),
+            persist: Span::seconds(600),
+            known_hosts: None,
         }
     }
 }
 
-/// `[builder.tree.NAME]`: what is given replaces the general command.
-#[derive(Debug, Clone, Default, Deserialize)]
+/// `[quota]`, of each builder that comes through `syncpkg-shell`.
+#[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct BuilderTree {
-    /// As `builder.prepare`.
-    pub prepare: Option<Vec<String>>,
-    /// As `builder.command`.
-    pub command: Option<Vec<String>>,
-    /// As `builder.files`.
-    pub files: Option<String>,
+pub struct QuotaSection {
+    /// How much it may have brought that is not acted on yet.
+    pub bytes: Bytes,
+    /// In how many files and directories.
+    pub files: u64,
+    /// How many claims it may hold.
+    pub claims: usize,
+    /// Below this much free space nothing is taken from anybody.
+    pub free: Bytes,
 }
 
-impl BuilderSection {
-    /// Returns the commands for `tree`: prepare, build, and the pattern of files to upload.
-    pub fn commands(&self, tree: &Tree) -> (&[String], &[String], &str) {
-        let own = self.tree.get(tree);
-        (
-            own.and_then(|own| own.prepare.as_deref()).unwrap_or(&self.prepare),
-            own.and_then(|own| own.command.as_deref()).unwrap_or(&self.command),
-            own.and_then(|own| own.files.as_deref()).unwrap_or(&self.files),
-        )
+impl Default for QuotaSection {
+    fn default() -> Self {
+        Self { bytes: Bytes(20 << 30), files: 2000, claims: 16, free: Bytes(1 << 30) }
     }
+}
+
+/// `[need.NAME]`: a builder that has less is not given the package.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct NeedSection {
+    /// Tags the builder must have, all of them.
+    pub tags: Vec<Word>,
+    /// Memory it must have to spare.
+    pub memory: Option<Bytes>,
+    /// Free space it must have.
+    pub disk: Option<Bytes>,
 }
 
 impl LimitSection {

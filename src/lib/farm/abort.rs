@@ -31,5 +31,5 @@ pub fn abort(spool: &Spool, text: &str, wish: &Wish, clock: &Clock) -> Result<Ve
 pub fn hand_in(spool: &Spool, text: &str, wish: &Wish, clock: &Clock) -> Result<()> {
     mailbox::Target::readings(text)?;
     let request = Request::Abort { what: text.to_owned(), reason: wish.reason.clone() };
-    drop_box::hand_in(spool, &request, clock)
+    drop_box::hand_in(&spool.at("drop"), &request, clock)
 }

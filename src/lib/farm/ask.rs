@@ -1,15 +1,18 @@
 //! Asking for builds: from what somebody names (a package, a version, a recipe's path) to tickets.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+mod look;
+
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::rc::Rc;
+use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use self::look::Look;
 use super::drop_box::{self, Request};
-use super::needs::{needs, providers};
 use super::operand::{Operand, Wanted, operand};
 use crate::base::output::{Progress, SILENT, inert};
 use crate::base::{Clock, Error, Result};
@@ -17,7 +20,7 @@ use crate::config::{Config, TreeSection};
 use crate::names::{Arch, Id, Item, Name, Priority, Revision, Tree, Word};
 use crate::spool::Spool;
 use crate::spool::queue::{Answer, Ask, Batch};
-use crate::tree::{self, Desk, Problem, Recipe, Repository};
+use crate::tree::{self, Desk, Recipe, Repository};
 
 /// How somebody asks; the options of `syncpkg-enqueue`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -75,6 +78,26 @@ pub struct Asker<'a> {
     pub progress: Progress,
 }
 
+impl Wish {
+    /// Returns it as options of syncpkg-enqueue.
+    pub fn words(&self) -> Vec<String> {
+        let archs: Vec<&str> = self.archs.iter().map(Arch::as_str).collect();
+        let options = [
+            ("--tree", self.tree.as_ref().map(Tree::to_string)),
+            ("--arch", Some(archs.join(","))),
+            ("--priority", self.priority.map(|priority| priority.to_string())),
+            ("--revision", self.revision.clone()),
+            ("--maintainer", self.maintainer.clone()),
+            ("--batch", self.batch.as_ref().map(Word::to_string)),
+            ("--reason", Some(self.reason.clone())),
+        ];
+        let given = options.into_iter().filter_map(|(option, value)| Some((option, value?)));
+        let given = given.filter(|(_, value)| !value.is_empty());
+        let words = given.map(|(option, value)| format!("{option}={value}"));
+        words.chain(self.force.then(|| "--force".to_owned())).collect()
+    }
+}
+
 impl<'a> Asker<'a> {
     /// Asks for `by`, who is not watching.
     pub fn unwatched(by: &'a str, patience: Duration) -> Self {
@@ -110,28 +133,168 @@ pub fn ask(
     }
     let mut wanted = Vec::new();
     for (tree, operands) in by_tree {
-        let (tree, section) = config
-            .tree
-            .get_key_value(&tree)
-            .ok_or_else(|| Error::wrong(format!("there is no tree {tree}")))?;
-        let look = Look { tree, section, wish, asker, spool };
-        look.wanted(&operands, &mut wanted, &mut answers)?;
+        let (tree, section) = known(config, &tree)?;
+        let desk = Desk { progress: asker.progress, ..Desk::of(spool) };
+        let look = Look { tree, section, wish, desk };
+        let (found, revision) = look.find(&operands, &mut answers)?;
+        look.ones(&found, &revision, &mut wanted, &mut answers);
     }
-    if !wanted.is_empty() {
-        let mut batch = Batch::begin(spool, wanted.len(), clock, asker.patience)?;
-        answers.reserve_exact(wanted.len());
-        for (done, one) in wanted.iter().enumerate() {
-            let ask = one.ask(wish, asker)?;
-            let ticket = match batch.ask(&ask)? {
-                Answer::Made(name) | Answer::There(name) => Ok((name.id, name.item)),
-                Answer::Refused(why) => Err(Error::no(why)),
-            };
-            answers.push(Answered { ticket });
-            (asker.progress)("ticket", done + 1, wanted.len());
-        }
-        batch.finish()?;
-    }
+    put(spool, &wanted, wish, asker, clock, &mut answers)?;
     Ok(answers)
+}
+
+/// Which recipes somebody has read elsewhere.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Which {
+    /// Those that changed.
+    Changed,
+    /// All of a tree: what was built, or has failed, is not asked for again.
+    All,
+}
+
+impl FromStr for Which {
+    type Err = Error;
+    fn from_str(text: &str) -> Result<Self> {
+        match text {
+            "changed" => Ok(Self::Changed),
+            "all" => Ok(Self::All),
+            _ => Err(Error::wrong("it is either changed or all")),
+        }
+    }
+}
+
+/// Reads the lines that `syncpkg-recipe --json` prints.
+///
+/// # Errors
+/// One of them is no recipe.
+pub fn read_elsewhere(lines: &[String]) -> Result<Vec<Recipe>> {
+    let read = |line: &String| {
+        serde_json::from_str(line)
+            .map_err(|source| Error::wrong(format!("cannot read {}: {source}", inert(line))))
+    };
+    lines.iter().filter(|line| !line.trim().is_empty()).map(read).collect()
+}
+
+/// Asks for builds of `recipes`, which somebody has read at a revision of a tree.
+///
+/// # Errors
+/// The tree or one of the recipes cannot be this farm's; as [`ask`].
+pub fn ask_read(
+    config: &Config,
+    spool: &Spool,
+    recipes: &[Recipe],
+    which: Which,
+    wish: &Wish,
+    asker: Asker,
+    clock: &Clock,
+) -> Result<Vec<Answered>> {
+    let unclear =
+        || Error::wrong("cannot enqueue recipes that were read elsewhere: of which tree and revision?");
+    let tree = wish.tree.as_ref().ok_or_else(unclear)?;
+    let (tree, section) = known(config, tree)?;
+    let revision: Revision = wish.revision.as_deref().ok_or_else(unclear)?.parse()?;
+    let operands = look::operands(recipes, section, which == Which::Changed)?;
+    let (mut wanted, mut answers) = (Vec::new(), Vec::new());
+    let found = look::found(recipes, &operands);
+    let look = Look { tree, section, wish, desk: Desk::of(spool) };
+    look.ones(&found, &revision, &mut wanted, &mut answers);
+    put(spool, &wanted, wish, asker, clock, &mut answers)?;
+    Ok(answers)
+}
+
+fn known<'c>(config: &'c Config, tree: &Tree) -> Result<(&'c Tree, &'c TreeSection)> {
+    config.tree.get_key_value(tree).ok_or_else(|| Error::wrong(format!("there is no tree {tree}")))
+}
+
+/// Reads here what `operands` name by path, for a farm elsewhere; those of `texts` that name nothing here are returned
+/// as they are.
+///
+/// # Errors
+/// Recipes cannot be read at all here.
+pub(super) fn read_here<'t>(
+    config: &Config,
+    texts: &'t [String],
+    wish: &Wish,
+    asker: Asker,
+    desk: &Desk,
+) -> Result<Here<'t>> {
+    let mut here = Here::default();
+    let (paths, rest) = paths_here(config, texts, wish, asker);
+    for (tree, section, operands) in paths {
+        let look = Look { tree, section, wish, desk: desk.clone() };
+        let (found, revision) = look.find(&operands, &mut here.answers)?;
+        let recipes = found.iter().map(|found| found.recipe().clone()).collect();
+        here.read.push((tree.clone(), revision, recipes));
+    }
+    here.rest = rest;
+    Ok(here)
+}
+
+/// What of a list of operands is a path of which tree that is here.
+type Paths<'c, 't> = Vec<(&'c Tree, &'c TreeSection, Vec<Operand<'t>>)>;
+
+/// Returns what of `texts` is a path of a tree that is here, by tree, and the rest as it is.
+pub(super) fn paths_here<'c, 't>(
+    config: &'c Config,
+    texts: &'t [String],
+    wish: &Wish,
+    asker: Asker,
+) -> (Paths<'c, 't>, Vec<&'t str>) {
+    let (mut by_tree, mut rest): (BTreeMap<Tree, Vec<Operand>>, Vec<&str>) = Default::default();
+    for text in texts.iter().map(|text| text.trim()) {
+        match operand(config, text, wish.tree.as_ref(), asker.directory) {
+            Ok((tree, wanted @ Wanted::Path(_))) if is_here(config, &tree) => {
+                by_tree.entry(tree).or_default().push(Operand { text, wanted });
+            }
+            Ok(_) | Err(_) => rest.push(text),
+        }
+    }
+    let section = |(tree, operands)| {
+        let (tree, section) = config.tree.get_key_value(&tree)?;
+        Some((tree, section, operands))
+    };
+    (by_tree.into_iter().filter_map(section).collect(), rest)
+}
+
+fn is_here(config: &Config, tree: &Tree) -> bool {
+    config.tree.get(tree).is_some_and(|section| section.path.exists())
+}
+
+/// What was read here for a farm elsewhere.
+#[derive(Default)]
+pub(super) struct Here<'t> {
+    /// Recipes of a tree at a revision.
+    pub read: Vec<(Tree, Revision, Vec<Recipe>)>,
+    /// What could not be read.
+    pub answers: Vec<Answered>,
+    /// What names nothing here.
+    pub rest: Vec<&'t str>,
+}
+
+/// Puts all that is wanted into the queue, as one durable batch.
+fn put(
+    spool: &Spool,
+    wanted: &[One],
+    wish: &Wish,
+    asker: Asker,
+    clock: &Clock,
+    answers: &mut Vec<Answered>,
+) -> Result<()> {
+    if wanted.is_empty() {
+        return Ok(());
+    }
+    let mut batch = Batch::begin(spool, wanted.len(), clock, asker.patience)?;
+    answers.reserve_exact(wanted.len());
+    for (done, one) in wanted.iter().enumerate() {
+        let ask = one.ask(wish, asker)?;
+        let ticket = match batch.ask(&ask)? {
+            Answer::Made(name) | Answer::There(name) => Ok((name.id, name.item)),
+            Answer::Refused(why) => Err(Error::no(why)),
+        };
+        answers.push(Answered { ticket });
+        (asker.progress)("ticket", done + 1, wanted.len());
+    }
+    batch.finish()
 }
 
 /// A recipe that somebody wants for one architecture.
@@ -225,7 +388,7 @@ pub fn hand_in(
         }
         let revision = revision(config, &tree, &items, wish)?;
         let wish = Wish { tree: Some(tree), revision, ..wish.clone() };
-        drop_box::hand_in(spool, &Request::Enqueue { items: items.clone(), wish }, clock)?;
+        drop_box::hand_in(&spool.at("drop"), &Request::Enqueue { items: items.clone(), wish }, clock)?;
         handed.extend(items.into_iter().map(|item| (item, Ok(()))));
     }
     Ok(handed)
@@ -242,230 +405,4 @@ fn revision(config: &Config, tree: &Tree, items: &[String], wish: &Wish) -> Resu
         }
         None => Ok(None),
     }
-}
-
-/// Looking up the operands of one tree.
-struct Look<'a> {
-    tree: &'a Tree,
-    section: &'a TreeSection,
-    wish: &'a Wish,
-    asker: Asker<'a>,
-    spool: &'a Spool,
-}
-
-/// A recipe that was asked for, and what of it.
-struct Found<'a> {
-    operand: &'a Operand<'a>,
-    recipe: Rc<Recipe>,
-}
-
-/// A reading that is shared by all who ask for it.
-type Shared = std::result::Result<Rc<Recipe>, Problem>;
-
-impl<'a> Look<'a> {
-    fn wanted(
-        &self,
-        operands: &[Operand],
-        wanted: &mut Vec<One<'a>>,
-        answers: &mut Vec<Answered>,
-    ) -> Result<()> {
-        let repository = Repository::new(self.tree, self.section);
-        let revision = match (&self.wish.found, &self.wish.revision) {
-            (Some(found), _) => found.clone(),
-            (None, Some(name)) => repository.resolve(name)?,
-            (None, None) => repository.tip()?,
-        };
-        let listed = match self.recipes(operands) {
-            Some(recipes) => repository.there(&revision, &recipes)?,
-            None => repository.list(&revision)?,
-        };
-        let listed: BTreeSet<String> = listed.into_iter().collect();
-        let mut found = self.by_path(operands, &listed, &revision, answers)?;
-        found.extend(self.by_name(operands, &listed, &revision, answers)?);
-        let providers = providers(found.iter().map(|found| found.recipe.as_ref()));
-        let mut known: HashMap<&str, Rc<All>> = HashMap::new();
-        for Found { operand, recipe } in &found {
-            let all = known.entry(&recipe.path).or_insert_with(|| {
-                let (tree, section, revision) = (self.tree, self.section, revision.clone());
-                let needs = needs(recipe, &providers).into();
-                Rc::new(All { tree, section, recipe: Rc::clone(recipe), needs, revision })
-            });
-            let exact = self.wish.revision.is_some() || matches!(operand.wanted, Wanted::Path(_));
-            match self.archs(&operand.wanted, recipe) {
-                Ok(archs) => {
-                    wanted.extend(archs.into_iter().map(|arch| One { all: Rc::clone(all), arch, exact }));
-                }
-                Err(error) => answers.push(Answered { ticket: Err(error) }),
-            }
-        }
-        Ok(())
-    }
-
-    /// The recipes that are asked for by their paths; none when some are asked for by name, and may be anywhere.
-    fn recipes(&self, operands: &[Operand]) -> Option<Vec<String>> {
-        let paths = operands.iter().map(|operand| match &operand.wanted {
-            Wanted::Path(path) => Some(path.clone()),
-            Wanted::Name(_) | Wanted::Version(_) => None,
-        });
-        paths.collect::<Option<Vec<String>>>().map(|paths| tree::recipes_of(&paths, self.section))
-    }
-
-    fn read(&self, revision: &Revision, paths: &[String]) -> Result<Vec<Shared>> {
-        let desk = Desk { progress: self.asker.progress, ..Desk::of(self.spool) };
-        let readings = tree::read(self.section, self.tree, revision, paths, &desk)?;
-        Ok(readings.into_iter().map(|reading| reading.map(Rc::new)).collect())
-    }
-
-    fn by_path<'o>(
-        &self,
-        operands: &'o [Operand<'o>],
-        listed: &BTreeSet<String>,
-        revision: &Revision,
-        answers: &mut Vec<Answered>,
-    ) -> Result<Vec<Found<'o>>> {
-        let mut wanted: BTreeMap<String, &Operand> = BTreeMap::new();
-        for operand in operands {
-            let Wanted::Path(path) = &operand.wanted else { continue };
-            let recipes = tree::recipes_of(std::slice::from_ref(path), self.section);
-            let there: Vec<String> = recipes.into_iter().filter(|recipe| listed.contains(recipe)).collect();
-            if there.is_empty() && !self.wish.passes_over {
-                answers.push(self.nothing(operand, "no recipe there"));
-            }
-            wanted.extend(there.into_iter().map(|recipe| (recipe, operand)));
-        }
-        let paths: Vec<String> = wanted.keys().cloned().collect();
-        let readings = self.read(revision, &paths)?;
-        let mut all = Vec::with_capacity(readings.len());
-        wanted.into_values().zip(&readings).for_each(|(one, read)| sort(one, read, &mut all, answers));
-        Ok(all)
-    }
-
-    /// Recipes in a directory of the package's name first, the whole tree only for what is not found there.
-    fn by_name<'o>(
-        &self,
-        operands: &'o [Operand<'o>],
-        listed: &BTreeSet<String>,
-        revision: &Revision,
-        answers: &mut Vec<Answered>,
-    ) -> Result<Vec<Found<'o>>> {
-        let named: Vec<(&Operand, &str)> =
-            operands.iter().filter_map(|operand| Some((operand, operand.wanted.name()?))).collect();
-        if named.is_empty() {
-            return Ok(Vec::new());
-        }
-        let names: BTreeSet<&str> = named.iter().map(|(_, name)| *name).collect();
-        let near =
-            listed.iter().filter(|path| names.contains(directory_of(path))).cloned().collect::<Vec<_>>();
-        let mut readings = self.read(revision, &near)?;
-        let mut found = ByName::new(&readings);
-        if !names.iter().all(|name| found.get(name).is_some()) {
-            readings = self.read(revision, &listed.iter().cloned().collect::<Vec<_>>())?;
-            found = ByName::new(&readings);
-        }
-        let mut all = Vec::with_capacity(named.len());
-        for (operand, name) in named {
-            match found.get(name) {
-                Some(reading) => sort(operand, reading, &mut all, answers),
-                // A changed file at the top of a tree may look like a package's name.
-                None if self.wish.passes_over && self.is_file(operand.text, revision) => {}
-                None => answers.push(self.nothing(operand, "no such package")),
-            }
-        }
-        Ok(all)
-    }
-
-    fn nothing(&self, operand: &Operand, what: &str) -> Answered {
-        let text = inert(operand.text);
-        let error = Error::wrong(format!("cannot enqueue {text}: the tree {} has {what}", self.tree));
-        Answered { ticket: Err(error) }
-    }
-
-    fn is_file(&self, path: &str, revision: &Revision) -> bool {
-        Repository::new(self.tree, self.section).exists(revision, path).unwrap_or(false)
-    }
-
-    /// The architectures a recipe is to be built for.
-    fn archs(&self, wanted: &Wanted, recipe: &Recipe) -> Result<Vec<Arch>> {
-        let mut archs = recipe.wanted_archs(&self.section.archs);
-        if archs.is_empty() {
-            return Err(Error::no(format!("{} is not for this farm: {}", recipe.name, not_wanted(recipe))));
-        }
-        if let Wanted::Version(item) = wanted {
-            let item: Item = item.parse()?;
-            archs.retain(|arch| *arch == item.arch);
-            if archs.is_empty() || (&item.version, &item.release) != (&recipe.version, &recipe.release) {
-                return Err(Error::no(format!(
-                    "the tree {} wants {}, not {item}",
-                    self.tree,
-                    versions(recipe)
-                )));
-            }
-        }
-        archs.retain(|arch| self.wish.archs.is_empty() || self.wish.archs.contains(arch));
-        if archs.is_empty() {
-            return Err(Error::no(format!("{} is not for that architecture", recipe.name)));
-        }
-        Ok(archs)
-    }
-}
-
-fn sort<'o>(
-    operand: &'o Operand<'o>,
-    reading: &Shared,
-    found: &mut Vec<Found<'o>>,
-    answers: &mut Vec<Answered>,
-) {
-    match reading {
-        Ok(recipe) => found.push(Found { operand, recipe: Rc::clone(recipe) }),
-        Err(problem) => {
-            let error = Error::wrong(format!("cannot read {}: {}", inert(&problem.path), problem.error));
-            answers.push(Answered { ticket: Err(error) });
-        }
-    }
-}
-
-fn directory_of(path: &str) -> &str {
-    tree::recipe_directory(path).rsplit('/').next().unwrap_or_default()
-}
-
-/// Readings by the name that somebody may ask for: the recipe's own, that of a part of it, and for one that cannot be
-/// read its directory's; the first of each kind, the better kind first.
-struct ByName<'a>(HashMap<&'a str, (u8, &'a Shared)>);
-
-impl<'a> ByName<'a> {
-    fn new(readings: &'a [Shared]) -> Self {
-        let mut by_name: HashMap<&str, (u8, &Shared)> = HashMap::new();
-        let mut note = |name: &'a str, kind: u8, reading: &'a Shared| {
-            let known = by_name.entry(name).or_insert((kind, reading));
-            if kind < known.0 {
-                *known = (kind, reading);
-            }
-        };
-        for reading in readings {
-            match reading {
-                Ok(recipe) => {
-                    note(recipe.name.as_str(), 0, reading);
-                    recipe.subpkgs.iter().for_each(|part| note(part.as_str(), 1, reading));
-                }
-                Err(problem) => note(directory_of(&problem.path), 2, reading),
-            }
-        }
-        Self(by_name)
-    }
-
-    fn get(&self, name: &str) -> Option<&'a Shared> {
-        self.0.get(name).map(|(_, reading)| *reading)
-    }
-}
-
-fn not_wanted(recipe: &Recipe) -> String {
-    if recipe.nobuild {
-        return "its recipe says nobuild".to_owned();
-    }
-    let archs: Vec<&str> = recipe.archs.iter().map(Arch::as_str).collect();
-    format!("its recipe is for {}", archs.join(", "))
-}
-
-fn versions(recipe: &Recipe) -> String {
-    format!("{}-{}-{}", recipe.name, recipe.version, recipe.release)
 }

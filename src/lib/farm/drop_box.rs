@@ -82,11 +82,11 @@ struct Acted {
     request: Request,
 }
 
-/// Puts a request into the drop box, durably and complete.
+/// Puts a request into the drop box `place`, durably and complete.
 ///
 /// # Errors
 /// `Wrong` when this user may not; a request too large; a failing system call.
-pub fn hand_in(spool: &Spool, request: &Request, clock: &Clock) -> Result<()> {
+pub fn hand_in(place: &Path, request: &Request, clock: &Clock) -> Result<()> {
     request.bounded()?;
     let letter = Letter { format: 1, request: request.clone() };
     let text = toml::to_string(&letter)
@@ -94,9 +94,8 @@ pub fn hand_in(spool: &Spool, request: &Request, clock: &Clock) -> Result<()> {
     if text.len() as u64 > LARGEST {
         return Err(Error::wrong("cannot hand in the request: it is larger than 1 MiB"));
     }
-    let box_ = spool.at("drop");
-    durable::hand_in(&box_, &format!("{}.toml", Id::new(clock.now())), text.as_bytes()).map_err(|error| {
-        error.hint(format!("whoever may create files in {} may ask: see spool-layout.md", box_.display()))
+    durable::hand_in(place, &format!("{}.toml", Id::new(clock.now())), text.as_bytes()).map_err(|error| {
+        error.hint(format!("whoever may create files in {} may ask: see spool-layout.md", place.display()))
     })
 }
 
@@ -137,7 +136,7 @@ fn act_on(config: &Config, spool: &Spool, path: &Path, clock: &Clock) -> Result<
 }
 
 /// Who asks is who owns the file; a file with two names may be somebody else's.
-fn open(path: &Path) -> Result<(String, Request)> {
+pub(super) fn open(path: &Path) -> Result<(String, Request)> {
     let file = durable::open_regular(path)?;
     let meta = file.metadata().map_err(|source| Error::io("look at", path, source))?;
     if meta.nlink() != 1 {

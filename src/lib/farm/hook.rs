@@ -38,8 +38,10 @@ pub enum Told {
 pub struct Pusher<'a> {
     /// Who.
     pub by: &'a str,
-    /// Whether he is the spool's owner.
-    pub owner: bool,
+    /// The spool, if he may change it.
+    pub spool: Option<&'a Spool>,
+    /// The drop box of whoever may.
+    pub drop_box: &'a Path,
 }
 
 /// Returns the trees whose repository the hook runs in: several may be branches of one.
@@ -65,14 +67,7 @@ pub fn trees_of(config: &Config, directory: &Path) -> Result<Vec<Tree>> {
 /// # Errors
 /// Nothing could be asked for; the push is in all the same, and the next one, or `syncpkg-unbuilt`, will find what
 /// was missed.
-pub fn run(
-    config: &Config,
-    spool: &Spool,
-    tree: &Tree,
-    told: &Told,
-    pusher: Pusher,
-    clock: &Clock,
-) -> Result<Vec<String>> {
+pub fn run(config: &Config, tree: &Tree, told: &Told, pusher: Pusher, clock: &Clock) -> Result<Vec<String>> {
     let section = config.tree.get(tree).ok_or_else(|| Error::wrong(format!("there is no tree {tree}")))?;
     let stamp = clock.now().strftime("%Y%m%d-%H%M%S");
     let batch: Word = format!("push-{stamp}-{}", random::word(4)).parse()?;
@@ -87,7 +82,7 @@ pub fn run(
         }
     };
     if let Some(push) = push {
-        lines.extend(ask_or_hand_in(config, spool, &push, pusher, clock)?);
+        lines.extend(ask_or_hand_in(config, &push, pusher, clock)?);
     }
     Ok(summary(lines, &batch))
 }
@@ -147,14 +142,8 @@ fn update(line: &str, branch: &str) -> Option<(Option<Revision>, Revision)> {
 }
 
 /// The owner asks at once when that is quick; everybody else, and whoever would have to wait, hands it in.
-fn ask_or_hand_in(
-    config: &Config,
-    spool: &Spool,
-    push: &Push,
-    pusher: Pusher,
-    clock: &Clock,
-) -> Result<Vec<String>> {
-    if pusher.owner {
+fn ask_or_hand_in(config: &Config, push: &Push, pusher: Pusher, clock: &Clock) -> Result<Vec<String>> {
+    if let Some(spool) = pusher.spool {
         let asker = Asker::unwatched(pusher.by, Duration::from_secs(1));
         match push::act(config, spool, push, AT_ONCE, asker, clock) {
             Err(error) if error.kind == Kind::Again => {}
@@ -170,7 +159,7 @@ fn ask_or_hand_in(
             "nobody says what the push changed: what of the tree is missing will be looked for".to_owned(),
         );
     }
-    drop_box::hand_in(spool, &Request::Push(fitting(push)), clock)?;
+    drop_box::hand_in(pusher.drop_box, &Request::Push(fitting(push)), clock)?;
     Ok(lines)
 }
 

@@ -3,19 +3,26 @@
 //! Owns: the ways through the farm that need more than one room. Refuses: knowing options and terminals.
 
 pub mod abort;
+pub mod afar;
 pub mod ask;
 pub mod check;
 pub mod drop_box;
+pub mod gate;
 pub mod hook;
+pub mod key;
 pub mod log;
+pub mod master;
 mod needs;
 pub mod notify;
+pub mod offer;
 mod operand;
 pub mod publish;
 pub mod push;
 pub mod recipe;
 pub mod round;
+pub mod service;
 pub mod site;
+pub mod ssh;
 pub mod unbuilt;
 mod user;
 pub mod why;

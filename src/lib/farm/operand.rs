@@ -38,6 +38,16 @@ pub struct Operand<'a> {
     pub wanted: Wanted<'a>,
 }
 
+impl Operand<'_> {
+    /// Returns the path it names, if it names one.
+    pub fn path(&self) -> Option<&str> {
+        match &self.wanted {
+            Wanted::Path(path) => Some(path),
+            Wanted::Name(_) | Wanted::Version(_) => None,
+        }
+    }
+}
+
 /// Reads `text`, given the tree named by an option and the directory it was written in.
 ///
 /// # Errors

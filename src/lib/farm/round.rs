@@ -75,7 +75,7 @@ pub fn go(config: &Config, spool: &Spool, clock: &Clock) -> Result<Option<Round>
 }
 
 fn reclaim(config: &Config, spool: &Spool, clock: &Clock) -> Result<Vec<String>> {
-    let lost = lease::reclaim(spool, config.lease.expires.0, &config.trouble, clock)?;
+    let lost = lease::reclaim(spool, config.lease.expires.0 + config.lease.grace.0, &config.trouble, clock)?;
     Ok(lost
         .iter()
         .map(|entry| format!("took back {}: its builder was not heard of", entry.name.item))

@@ -9,7 +9,7 @@ use crate::base::clock::{age, shown};
 use crate::base::error::readable;
 use crate::base::{Clock, Error, Result, durable};
 use crate::config::Config;
-use crate::names::{Arch, Item, Outcome, State, Tree};
+use crate::names::{Arch, Item, Outcome, State, Tree, Word};
 use crate::spool::listed::{ending, waits_for};
 use crate::spool::waiting::Queue;
 use crate::spool::{Entry, History, InOrder, Spool, Stand, abort, builder, list, report};
@@ -86,7 +86,7 @@ pub fn reason(
     clock: &Clock,
 ) -> Result<String> {
     match &entry.name.stand {
-        Stand::Waiting(_) => waiting(spool, entry, queue, clock),
+        Stand::Waiting(_) => waiting(config, spool, entry, queue, clock),
         Stand::Building(hold) => {
             let who = entry.builder.as_ref().map(ToString::to_string).unwrap_or_default();
             let past = age(clock.now().duration_since(hold.since.0));
@@ -100,7 +100,13 @@ pub fn reason(
     }
 }
 
-fn waiting(spool: &Spool, entry: &Entry, queue: &mut Queue, clock: &Clock) -> Result<String> {
+fn waiting(
+    config: &Config,
+    spool: &Spool,
+    entry: &Entry,
+    queue: &mut Queue,
+    clock: &Clock,
+) -> Result<String> {
     if spool.is_paused() {
         return Ok(format!("all claims are paused: {} is there", spool.at("pause").display()));
     }
@@ -109,9 +115,15 @@ fn waiting(spool: &Spool, entry: &Entry, queue: &mut Queue, clock: &Clock) -> Re
     }
     let arch = &entry.name.item.arch;
     let mut able = builder::listed(spool)?;
-    able.retain(|builder| arch.is_any() || builder.archs.contains(arch));
+    able.retain(|builder| arch.is_any() || builder.profile.archs.contains(arch));
     if able.is_empty() {
         return Ok(format!("no builder for {arch} has registered"));
+    }
+    let need = config.need.get(&entry.name.item.name).map_or(&[][..], |need| &need.tags);
+    able.retain(|builder| need.iter().all(|tag| builder.profile.tags.contains(tag)));
+    if able.is_empty() {
+        let tags: Vec<&str> = need.iter().map(Word::as_str).collect();
+        return Ok(format!("no builder for {arch} has what it needs: {}", tags.join(", ")));
     }
     let names = |paused: bool| {
         let names: Vec<&str> = able

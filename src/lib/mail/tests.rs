@@ -58,7 +58,8 @@ impl Farm {
     fn end(&self, outcome: Outcome) -> claim::Claim {
         let instance = crate::base::random::word(8).parse().unwrap();
         let archs = vec!["x86_64".parse().unwrap()];
-        let request = Request { builder: "b1".parse().unwrap(), instance, archs, count: 1 };
+        let request =
+            Request { builder: "b1".parse().unwrap(), instance, archs, count: 1, choice: Default::default() };
         let claim = claim::take(&self.spool, &request, &self.clock).unwrap().remove(0).claim;
         let log = self.spool.tmp().join("log");
         std::fs::write(&log, "checking\nx.c:1: error: no\n").unwrap();
@@ -308,7 +309,8 @@ fn a_note_that_did_not_come_true_is_dropped_and_one_in_progress_is_left() {
     farm.ask("gcc", "ann@example.org");
     let instance = "i1".parse().unwrap();
     let archs = vec!["x86_64".parse().unwrap()];
-    let request = Request { builder: "b1".parse().unwrap(), instance, archs, count: 1 };
+    let request =
+        Request { builder: "b1".parse().unwrap(), instance, archs, count: 1, choice: Default::default() };
     let claim = claim::take(&farm.spool, &request, &farm.clock).unwrap().remove(0).claim;
     std::fs::write(farm.spool.owed(&claim.id, 1, Outcome::Failed), "").unwrap();
     assert_eq!(farm.notify().unwrap(), Summary { sent: 0, kept: 1, dropped: 0 });

@@ -5,27 +5,34 @@
 
 mod identity;
 mod options;
+mod service;
 mod show;
+mod there;
 
-use std::io::{IsTerminal, Write};
+use std::io::{IsTerminal, Read, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::Parser;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::base::error::Kind;
 use crate::base::output::{Out, inert};
 use crate::base::{Clock, Error, Result};
-use crate::config::Config;
-use crate::farm::ask::Answered;
+use crate::config::{Config, Host, Place};
+use crate::farm::afar::Afar;
+use crate::farm::ask::{Answered, Asker, Wish};
+use crate::farm::master::Master;
+use crate::farm::ssh::Ssh;
 use crate::spool::Spool;
 use crate::spool::listed::Listed;
 use crate::tree::{self, Desk};
 
 pub use identity::Caller;
-pub use options::{Common, Json};
+pub use options::{Abilities, Common, Json};
+pub use service::service;
 pub use show::{objects, table};
 
 /// What a program finds when it starts: all that the library must not look for itself.
@@ -36,6 +43,8 @@ pub struct Scene<'a> {
     pub config: Config,
     /// Its file; none when defaults are used.
     pub config_file: Option<PathBuf>,
+    /// The other host that the spool is on; `config.spool` is its directory there.
+    pub there: Option<Host>,
     /// The clock.
     pub clock: Clock,
     /// Who called.
@@ -45,6 +54,35 @@ pub struct Scene<'a> {
 }
 
 impl Scene<'_> {
+    /// Turns to the spool `text`, here or on another host.
+    ///
+    /// # Errors
+    /// It is neither a directory nor HOST:DIR.
+    fn go_to(&mut self, text: &str) -> Result<()> {
+        (self.config.spool, self.there) = match text.parse()? {
+            Place::Here(path) => (path, None),
+            Place::There(host) => (host.dir().into(), Some(host)),
+        };
+        Ok(())
+    }
+
+    /// Finds the master: the spool of this host that this process may change, or the other host's.
+    ///
+    /// # Errors
+    /// As [`Scene::own_spool`].
+    pub fn with_master<T>(&mut self, work: impl FnOnce(&mut Self, &Master) -> Result<T>) -> Result<T> {
+        match self.there.clone() {
+            None => {
+                let spool = self.own_spool()?;
+                work(self, &Master::Here(&spool))
+            }
+            Some(host) => {
+                let section = self.config.ssh.clone();
+                work(self, &Master::There(Ssh { host: &host, section: &section }))
+            }
+        }
+    }
+
     /// Opens the spool to change it: root becomes its owner first, everybody else must be it.
     ///
     /// # Errors
@@ -68,6 +106,11 @@ impl Scene<'_> {
     /// # Errors
     /// No spool there.
     pub fn spool(&self) -> Result<Spool> {
+        if let Some(host) = &self.there {
+            let error =
+                Error::wrong(format!("cannot use the spool {host}: {} must run where it is", self.program));
+            return Err(error.hint(format!("ssh {} {} …", host.name(), self.program)));
+        }
         let spool = Spool::open(&self.config.spool)?;
         identity::become_owner(&spool)?;
         Ok(spool)
@@ -116,15 +159,47 @@ impl Scene<'_> {
         Ok(if answers.is_empty() { Status::No } else { tally.status() })
     }
 
+    /// Asks for builds at a farm on another host; what it cannot take now waits here.
+    ///
+    /// # Errors
+    /// Nothing can be read here, or wait here.
+    pub fn ask_afar(&mut self, items: &[String], wish: &Wish, asker: Asker, json: bool) -> Result<Status> {
+        let Some(host) = self.there.clone() else { return Ok(Status::Done) };
+        let afar = Afar { config: &self.config, ssh: Ssh { host: &host, section: &self.config.ssh } };
+        let asked = match afar.enqueue(items, wish, asker, json) {
+            Err(why) if why.kind == Kind::Again => {
+                // Somebody without a place to leave it is told to try again himself.
+                afar.leave(items, wish, asker, &self.clock).map_err(|_| why.clone())?;
+                self.say(&why.to_string());
+                items.iter().for_each(|item| self.say(&format!("handed in {item}")));
+                return Ok(Status::Done);
+            }
+            other => other?,
+        };
+        let mut tally = Tally::default();
+        for answer in &asked.answers {
+            tally.add(&answer.ticket);
+            if let Err(error) = &answer.ticket {
+                self.complain(error);
+            }
+        }
+        for heard in &asked.heard {
+            heard.said.lines().for_each(|line| raw(&inert(line)));
+            self.out.bytes(heard.out.as_bytes())?;
+            tally.add(&heard.as_result());
+        }
+        Ok(tally.status())
+    }
+
     /// Turns to the spool that this host builds for, when it is not the one of its own configuration.
     ///
     /// # Errors
-    /// It is on another host.
+    /// As for `--spool`.
     pub fn use_builders_spool(&mut self, common: &Common) -> Result<()> {
-        if let (None, Some(spool)) = (&common.spool, &self.config.builder.spool) {
-            self.config.spool = options::local(spool)?;
+        match (&common.spool, self.config.builder.spool.clone()) {
+            (None, Some(spool)) => self.go_to(&spool),
+            (Some(_), _) | (_, None) => Ok(()),
         }
-        Ok(())
     }
 
     /// Does `each` for every operand, complains of those that fail, and returns the status of them all: the worst
@@ -157,6 +232,8 @@ pub enum Status {
     Wrong,
     /// 75: some operand is to be tried again, and it was said.
     Again,
+    /// That of another program, which has said why.
+    Other(u8),
 }
 
 impl Status {
@@ -166,6 +243,7 @@ impl Status {
             Status::No => Kind::No.status(),
             Status::Wrong => Kind::Wrong.status(),
             Status::Again => Kind::Again.status(),
+            Status::Other(status) => status,
         }
     }
 }
@@ -201,7 +279,8 @@ impl Tally {
     }
 }
 
-/// Runs a program: options, configuration, `main`, exit status. `common` finds the common options among its own.
+/// Runs a program: options, configuration, `main`, exit status. `common` finds the common options among its own. With a
+/// spool on another host the program runs there instead.
 pub fn run<A: Parser>(
     program: &'static str,
     common: fn(&A) -> &Common,
@@ -217,14 +296,30 @@ pub fn run_with<A>(
     common: fn(&A) -> &Common,
     main: fn(A, &mut Scene) -> Result<Status>,
 ) -> ExitCode {
+    finish(program, common(&args).clone(), |scene| match scene.there.take() {
+        None => main(args, scene).map(Status::code),
+        Some(host) => there::run(program, &host, &scene.config.ssh),
+    })
+}
+
+/// Runs a program that goes to a spool on another host by itself: it has something to do here.
+pub fn run_here(
+    program: &'static str,
+    common: Common,
+    main: impl FnOnce(&mut Scene) -> Result<Status>,
+) -> ExitCode {
+    finish(program, common, |scene| main(scene).map(Status::code))
+}
+
+fn finish(program: &'static str, common: Common, main: impl FnOnce(&mut Scene) -> Result<u8>) -> ExitCode {
     let out = Out::new(std::io::BufWriter::new(std::io::stdout().lock()));
-    let ended = common(&args).scene(program, out).and_then(|mut scene| {
-        let status = main(args, &mut scene);
+    let ended = common.scene(program, out).and_then(|mut scene| {
+        let status = main(&mut scene);
         scene.out.flush()?;
         status
     });
     match ended {
-        Ok(status) => ExitCode::from(status.code()),
+        Ok(status) => ExitCode::from(status),
         Err(error) => {
             complain(program, &error);
             ExitCode::from(error.kind.status())
@@ -239,7 +334,7 @@ pub fn run_hook<A: Parser>(
     main: fn(A, &mut Scene) -> Result<Status>,
 ) -> ExitCode {
     match A::try_parse() {
-        Ok(args) => drop(run_with(program, args, common, main)),
+        Ok(args) => drop(finish(program, common(&args).clone(), |scene| main(args, scene).map(Status::code))),
         Err(error) => drop(error.print()),
     }
     ExitCode::SUCCESS
@@ -269,7 +364,9 @@ pub fn current_dir() -> Result<PathBuf> {
 /// Standard input cannot be read.
 pub fn input_lines() -> Result<Vec<String>> {
     let mut bytes = Vec::new();
-    std::io::Read::read_to_end(&mut std::io::stdin().lock(), &mut bytes)
+    std::io::stdin()
+        .lock()
+        .read_to_end(&mut bytes)
         .map_err(|source| Error::io("read", "standard input", source))?;
     Ok(String::from_utf8_lossy(&bytes).lines().map(str::to_owned).collect())
 }
@@ -290,6 +387,28 @@ pub fn stopped() -> Result<impl Fn() -> bool> {
             .map_err(|source| Error::io("catch", "signals", source))?;
     }
     Ok(move || flag.load(Ordering::Relaxed))
+}
+
+/// Tells whether nobody reads standard output any more: the connection it goes through was cut.
+pub fn is_unheard() -> bool {
+    let stdout = rustix::stdio::stdout();
+    let mut fds = [PollFd::from_borrowed_fd(stdout, PollFlags::empty())];
+    let _ = poll(&mut fds, Some(&Timespec::default()));
+    fds.iter().any(|fd| fd.revents().intersects(PollFlags::ERR | PollFlags::HUP))
+}
+
+/// Reads at most `limit` bytes of standard input.
+///
+/// # Errors
+/// It cannot be read.
+pub fn input(limit: u64) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    std::io::stdin()
+        .lock()
+        .take(limit)
+        .read_to_end(&mut bytes)
+        .map_err(|source| Error::io("read", "standard input", source))?;
+    Ok(bytes)
 }
 
 /// Shows, on a terminal and only there, how many of how many things of a kind are done.

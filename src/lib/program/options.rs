@@ -8,6 +8,8 @@ use super::{Scene, identity};
 use crate::base::output::Out;
 use crate::base::{Clock, Error, Result};
 use crate::config::{self, Config};
+use crate::names::{Arch, Version, Word};
+use crate::spool::builder::Profile;
 
 /// Where the configuration is when nobody says otherwise.
 const CONFIG_FILE: &str = "/etc/syncpkg/syncpkg.toml";
@@ -15,7 +17,7 @@ const CONFIG_FILE: &str = "/etc/syncpkg/syncpkg.toml";
 /// `--spool`, `--config`, and the clock of tests.
 #[derive(Debug, Clone, Args)]
 pub struct Common {
-    /// The spool directory
+    /// The spool: a directory, or HOST:DIR
     #[arg(long, env = "SYNCPKG_SPOOL", hide_env_values = true, value_name = "SPOOL")]
     pub spool: Option<String>,
     /// The configuration file [default: /etc/syncpkg/syncpkg.toml]
@@ -34,6 +36,34 @@ pub struct Json {
     pub json: bool,
 }
 
+/// What a builder says of itself when it registers.
+#[derive(Debug, Clone, Args)]
+pub struct Abilities {
+    /// Register it as building this; may be repeated
+    #[arg(long = "arch", value_name = "A", value_delimiter = ',', requires = "name")]
+    pub archs: Vec<Arch>,
+    /// How many tickets it builds at once
+    #[arg(long, value_name = "N", requires = "archs")]
+    pub slots: Option<usize>,
+    /// What packages may need of it; may be repeated
+    #[arg(long = "tag", value_name = "T", requires = "archs", value_delimiter = ',')]
+    pub tags: Vec<Word>,
+    /// The version of its syncpkg
+    #[arg(long, value_name = "VERSION", requires = "archs")]
+    pub runs: Option<Version>,
+    /// The name of its host
+    #[arg(long, value_name = "HOST", requires = "archs")]
+    pub host: Option<Word>,
+}
+
+impl Abilities {
+    /// Returns them as they are kept; none if it is not to register.
+    pub fn profile(self) -> Option<Profile> {
+        let Self { archs, slots, tags, runs: version, host } = self;
+        (!archs.is_empty()).then_some(Profile { archs, slots, tags, version, host })
+    }
+}
+
 impl Common {
     /// Reads the configuration and looks at the clock.
     ///
@@ -43,9 +73,13 @@ impl Common {
         let clock = Clock::from_setting(self.now.as_deref())?;
         let (mut config, config_file) = self.read()?;
         if let Some(spool) = &self.spool {
-            config.spool = local(spool)?;
+            config.spool = spool.into();
         }
-        Ok(Scene { program, config, config_file, clock, caller: identity::Caller::ask(), out })
+        let mut scene =
+            Scene { program, config, config_file, there: None, clock, caller: identity::Caller::ask(), out };
+        let spool = scene.config.spool.to_string_lossy().into_owned();
+        scene.go_to(&spool)?;
+        Ok(scene)
     }
 
     fn read(&self) -> Result<(Config, Option<PathBuf>)> {
@@ -60,19 +94,6 @@ impl Common {
             return Ok((Config::default(), None));
         }
         Err(Error::wrong(format!("cannot read {CONFIG_FILE}: No such file or directory"))
-            .hint("give --spool DIRECTORY, or --config FILE"))
+            .hint("give --spool SPOOL, or --config FILE"))
     }
-}
-
-/// A spool on another host is not to be taken for a directory with an odd name.
-pub(super) fn local(text: &str) -> Result<PathBuf> {
-    let host = text.split('/').next().unwrap_or_default();
-    if host.contains(':') {
-        return Err(Error::wrong(format!("cannot open {text}: spools on other hosts are not supported yet"))
-            .hint("log in there and run it with the directory's name"));
-    }
-    if text.is_empty() {
-        return Err(Error::wrong("--spool is empty"));
-    }
-    Ok(PathBuf::from(text))
 }

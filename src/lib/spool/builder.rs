@@ -10,7 +10,7 @@ use super::{Claim, Spool, Stand, list, queue, record};
 use crate::base::durable;
 use crate::base::error::readable;
 use crate::base::{Clock, Error, Result, lock};
-use crate::names::{Arch, Builder};
+use crate::names::{Arch, Builder, Version, Word};
 
 /// What a builder said of itself when it registered.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,10 +19,54 @@ pub struct Registration {
     pub format: u32,
     /// Its name.
     pub name: Builder,
-    /// What it builds.
-    pub archs: Vec<Arch>,
+    /// What it said.
+    #[serde(flatten)]
+    pub profile: Profile,
     /// When it registered so.
     pub since: Timestamp,
+}
+
+/// What a builder can do, as it says itself.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Profile {
+    /// What it builds.
+    pub archs: Vec<Arch>,
+    /// How many tickets at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slots: Option<usize>,
+    /// What packages may need of it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tags: Vec<Word>,
+    /// The version of its syncpkg.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<Version>,
+    /// Its host's name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<Word>,
+}
+
+impl Profile {
+    /// A builder of which only this is known.
+    pub fn of(archs: &[Arch]) -> Self {
+        Self { archs: archs.to_vec(), ..Self::default() }
+    }
+
+    /// Returns it as options of syncpkg-builder.
+    pub fn words(&self) -> Vec<String> {
+        fn list<T: ToString>(words: &[T]) -> Option<String> {
+            let words: Vec<String> = words.iter().map(T::to_string).collect();
+            Some(words.join(",")).filter(|text| !text.is_empty())
+        }
+        let options = [
+            ("--arch", list(&self.archs)),
+            ("--slots", self.slots.map(|slots| slots.to_string())),
+            ("--tag", list(&self.tags)),
+            ("--runs", self.version.as_ref().map(Version::to_string)),
+            ("--host", self.host.as_ref().map(Word::to_string)),
+        ];
+        let given = options.into_iter().filter_map(|(option, value)| Some([option.to_owned(), value?]));
+        given.flatten().collect()
+    }
 }
 
 /// A builder as it is listed.
@@ -30,8 +74,9 @@ pub struct Registration {
 pub struct Listed {
     /// Its name.
     pub name: Builder,
-    /// What it builds.
-    pub archs: Vec<Arch>,
+    /// What it said of itself.
+    #[serde(flatten)]
+    pub profile: Profile,
     /// Since when it is registered so.
     pub since: Timestamp,
     /// When it last asked, beat or reported (file time of its record).
@@ -46,25 +91,31 @@ fn file(spool: &Spool, name: &Builder) -> PathBuf {
     spool.at("builder").join(format!("{name}.toml"))
 }
 
+/// Returns the file that says what was refused to a builder.
+pub fn refusals(spool: &Spool, name: &Builder) -> PathBuf {
+    spool.at("builder").join(format!("{name}.refused"))
+}
+
 fn pause_file(spool: &Spool, name: &Builder) -> PathBuf {
     spool.at("builder").join(format!("{name}.pause"))
 }
 
-/// Registers a builder, or changes what it builds.
+/// Registers a builder, or changes what it says of itself.
 ///
 /// # Errors
 /// A failing system call.
-pub fn register(spool: &Spool, name: &Builder, archs: &[Arch], clock: &Clock) -> Result<()> {
+pub fn register(spool: &Spool, name: &Builder, profile: &Profile, clock: &Clock) -> Result<()> {
     let _lock = lock::exclusive(&spool.at("lock").join("builder"), lock::PATIENCE)?;
     let path = file(spool, name);
     let known: Option<Registration> = readable(record::read(&path))?;
-    if known.as_ref().is_some_and(|known| known.archs == archs) {
+    if known.as_ref().is_some_and(|known| known.profile == *profile) {
         return touch(spool, name);
     }
-    let record = Registration { format: 1, name: name.clone(), archs: archs.to_vec(), since: clock.now() };
+    let record = Registration { format: 1, name: name.clone(), profile: profile.clone(), since: clock.now() };
     // Not fsynced: a registration that a power cut takes back comes with the next request for work.
     durable::replace(&path, record::text(&record)?.as_bytes())?;
-    durable::make_dir(&spool.run_dir(name))
+    durable::make_dir(&spool.run_dir(name))?;
+    durable::make_dir(&spool.upload_dir(name))
 }
 
 /// Notes that a builder asked for work; the first request registers it.
@@ -73,8 +124,9 @@ pub fn register(spool: &Spool, name: &Builder, archs: &[Arch], clock: &Clock) ->
 /// A failing system call.
 pub fn seen(spool: &Spool, name: &Builder, archs: &[Arch], clock: &Clock) -> Result<()> {
     match readable(record::read::<Registration>(&file(spool, name)))? {
-        Some(known) if archs.iter().all(|arch| known.archs.contains(arch)) => touch(spool, name),
-        Some(_) | None => register(spool, name, archs, clock),
+        Some(known) if archs.iter().all(|arch| known.profile.archs.contains(arch)) => touch(spool, name),
+        Some(known) => register(spool, name, &Profile { archs: archs.to_vec(), ..known.profile }, clock),
+        None => register(spool, name, &Profile::of(archs), clock),
     }
 }
 
@@ -125,6 +177,8 @@ pub fn forget(spool: &Spool, name: &Builder) -> Result<()> {
     durable::remove(&file(spool, name))?;
     // Not an error if somebody claims under this name just now: then the directory is not empty and stays.
     durable::prune(&spool.run_dir(name));
+    durable::prune(&spool.upload_dir(name));
+    durable::remove(&refusals(spool, name))?;
     Ok(())
 }
 
@@ -177,7 +231,7 @@ pub fn listed(spool: &Spool) -> Result<Vec<Listed>> {
         let seen =
             meta.modified().ok().and_then(|time| Timestamp::try_from(time).ok()).unwrap_or(known.since);
         builders.push(Listed {
-            archs: known.archs,
+            profile: known.profile,
             since: known.since,
             seen,
             paused: is_paused(spool, &name),

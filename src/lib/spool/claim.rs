@@ -1,5 +1,6 @@
 //! Claiming: one rename from `new` to `run` decides who builds.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 use std::time::{Duration, Instant, SystemTime};
@@ -15,7 +16,7 @@ use crate::base::durable::{self, Shift};
 use crate::base::error::{Kind, readable};
 use crate::base::watch::Watch;
 use crate::base::{Clock, Error, Result, lock};
-use crate::names::{Arch, Builder, Id, Instance, Outcome, Revision};
+use crate::names::{Arch, Builder, Id, Instance, Name, Outcome, Revision};
 
 /// How many tickets one request tries to get before it says "nothing": others are quicker each time.
 const CANDIDATES: usize = 64;
@@ -89,6 +90,17 @@ pub struct Request {
     pub archs: Vec<Arch>,
     /// How many tickets at the most.
     pub count: usize,
+    /// What it does not want of all that.
+    pub choice: Choice,
+}
+
+/// Packages a builder does not want, or not now.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Choice {
+    /// Left to others.
+    pub except: BTreeSet<Name>,
+    /// Taken when there is nothing else.
+    pub last: BTreeSet<Name>,
 }
 
 /// A claimed ticket.
@@ -127,6 +139,10 @@ pub fn wait(
             return answer;
         }
         watch.wait(left.min(LOOK_AGAIN).min(rest))?;
+        // Whoever is gone gets nothing: it would be claimed for nobody.
+        if stop() {
+            return answer;
+        }
     }
 }
 
@@ -246,20 +262,24 @@ impl Search<'_> {
         if self.claimed.is_empty() { Err(Error::no("nothing to claim")) } else { Ok(()) }
     }
 
-    /// Claim order: priority, then age; last what this builder had trouble with last time.
+    /// Claim order: priority, then age; last what this builder wants last, or had trouble with last time.
     fn go(&mut self) -> Result<()> {
-        let archs = archs(self.request)?;
+        let (archs, choice) = (archs(self.request)?, &self.request.choice);
         let (mut queue, mut last) = (Queue::new(self.spool), Vec::new());
         for entry in InOrder::to_claim(self.spool, &archs)? {
             let entry = entry?;
             if self.is_enough() {
                 return Ok(());
             }
-            if !archs.contains(&entry.name.item.arch) || !self.is_rested(&entry) {
+            let (name, arch) = (&entry.name.item.name, &entry.name.item.arch);
+            if !archs.contains(arch) || choice.except.contains(name) || !self.is_rested(&entry) {
                 continue;
             }
-            if had_trouble(self.spool, &entry.name, &self.request.builder)? {
-                last.push(entry);
+            if choice.last.contains(name) || had_trouble(self.spool, &entry.name, &self.request.builder)? {
+                // No more of them than can be wanted, however many wait.
+                if last.len() < CANDIDATES.max(self.request.count) {
+                    last.push(entry);
+                }
             } else {
                 self.consider(&mut queue, &entry)?;
             }

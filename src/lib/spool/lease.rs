@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
@@ -16,12 +16,37 @@ use super::report::{LEASE, blank, destination, file, owe, why_refused};
 use super::{Claim, Entry, Report, Spool, Stand, builder, list, queue, record, waiting};
 use crate::base::durable::{self, Shift};
 use crate::base::error::{Kind, readable};
+use crate::base::watch::Watch;
 use crate::base::{Clock, Error, Result, lock};
 use crate::config::{LimitSection, TroubleSection};
 use crate::names::Outcome;
 
 /// The most a live log grows by in one beat, bytes.
-const LOG_STEP: u64 = 4 << 20;
+pub const LOG_STEP: u64 = 4 << 20;
+
+/// What a log has grown by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Growth {
+    /// Where in the log the bytes stand.
+    pub at: u64,
+    /// At most [`LOG_STEP`] of them.
+    pub bytes: Vec<u8>,
+}
+
+impl Growth {
+    /// Reads what `log` has behind its first `at` bytes.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn of(log: &Path, at: u64) -> Result<Self> {
+        let fail = |error| Error::io("read", log, error);
+        let mut source = durable::open_regular(log)?;
+        source.seek(SeekFrom::Start(at)).map_err(fail)?;
+        let mut bytes = Vec::new();
+        source.take(LOG_STEP).read_to_end(&mut bytes).map_err(fail)?;
+        Ok(Self { at, bytes })
+    }
+}
 
 /// The answer to a beat.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,19 +63,74 @@ pub enum Beat {
 /// # Errors
 /// A failing system call.
 pub fn beat(spool: &Spool, claim: &Claim, log: Option<&Path>, limit: &LimitSection) -> Result<Beat> {
-    let Some(entry) = hear(spool, claim)? else {
-        let reason = match list::find(spool, &claim.id)? {
-            Some(entry) => why_refused(spool, &entry)?,
-            None => "there is no such ticket any more".to_owned(),
-        };
-        return Ok(Beat::Stop(reason));
-    };
+    let growth = |have| log.map(|log| Growth::of(log, have)).transpose();
+    beat_with(spool, claim, growth, limit)
+}
+
+/// Extends the lease of `claim` and keeps what a log of another host has grown by, as far as it follows what is here.
+///
+/// # Errors
+/// A failing system call.
+pub fn beat_from_afar(spool: &Spool, claim: &Claim, growth: Growth, limit: &LimitSection) -> Result<Beat> {
+    beat_with(spool, claim, |have| Ok(Some(growth).filter(|growth| growth.at <= have)), limit)
+}
+
+/// Beats with what `growth` returns for a log of which so many bytes are here.
+fn beat_with(
+    spool: &Spool,
+    claim: &Claim,
+    growth: impl FnOnce(u64) -> Result<Option<Growth>>,
+    limit: &LimitSection,
+) -> Result<Beat> {
+    let Some(entry) = hear(spool, claim)? else { return why_lost(spool, claim).map(Beat::Stop) };
     builder::touch(spool, &claim.builder)?;
-    if let Some(log) = log {
+    let live = spool.live(&claim.id, claim.epoch);
+    if let Some(Growth { at, mut bytes }) = growth(known(spool, claim))? {
         let (_, _, limit) = limit.of(&entry.name.item.name);
-        grow(&spool.live(&claim.id, claim.epoch), log, limit.0)?;
+        bytes.truncate(usize::try_from(limit.0.saturating_sub(at)).unwrap_or(usize::MAX));
+        if !bytes.is_empty() {
+            durable::write_at(&live, at, &bytes)?;
+        }
     }
     Ok(Beat::GoOn)
+}
+
+fn why_lost(spool: &Spool, claim: &Claim) -> Result<String> {
+    match list::find(spool, &claim.id)? {
+        Some(entry) => why_refused(spool, &entry),
+        None => Ok("there is no such ticket any more".to_owned()),
+    }
+}
+
+/// Waits, for at most `limit`, until the claim does not hold any more or `stop` says so. It extends nothing.
+///
+/// # Errors
+/// A failing system call.
+pub fn watch(spool: &Spool, claim: &Claim, limit: Duration, stop: &dyn Fn() -> bool) -> Result<Beat> {
+    let (start, directory) = (Instant::now(), spool.run_dir(&claim.builder));
+    durable::make_dir(&directory)?;
+    let mut watch = Watch::empty().removals(&directory)?;
+    while claim.entry(spool)?.is_some() {
+        let left = limit.saturating_sub(start.elapsed());
+        if left.is_zero() || stop() {
+            return Ok(Beat::GoOn);
+        }
+        // Nobody wakes it when it is to stop; and events may be lost.
+        let again = Instant::now() + left.min(LOOK_AGAIN);
+        while !watch.wait(STEP)? && !stop() && Instant::now() < again {}
+    }
+    why_lost(spool, claim).map(Beat::Stop)
+}
+
+/// How long nothing is looked at while nothing happens.
+const LOOK_AGAIN: Duration = Duration::from_secs(30);
+
+/// How soon it is heard that nobody wants to know any more.
+const STEP: Duration = Duration::from_millis(200);
+
+/// Returns how much of the log of a running try is here, bytes.
+pub fn known(spool: &Spool, claim: &Claim) -> u64 {
+    fs::metadata(spool.live(&claim.id, claim.epoch)).map_or(0, |meta| meta.len())
 }
 
 /// Touches the claim, if it is there. The shared lock keeps the reaper, which takes it exclusively, from moving
@@ -63,16 +143,6 @@ fn hear(spool: &Spool, claim: &Claim) -> Result<Option<Entry>> {
     let _lock = lock::shared_dir(&directory, lock::PATIENCE)?;
     let Some(entry) = claim.entry(spool)? else { return Ok(None) };
     Ok(durable::touch(&entry.path, SystemTime::now())?.then_some(entry))
-}
-
-fn grow(live: &Path, log: &Path, limit: u64) -> Result<()> {
-    let have = fs::metadata(live).map(|meta| meta.len()).unwrap_or(0);
-    let mut source = durable::open_regular(log)?;
-    source.seek(SeekFrom::Start(have)).map_err(|error| Error::io("read", log, error))?;
-    let mut bytes = Vec::new();
-    let room = limit.saturating_sub(have).min(LOG_STEP);
-    source.take(room).read_to_end(&mut bytes).map_err(|error| Error::io("read", log, error))?;
-    if bytes.is_empty() { Ok(()) } else { durable::write_at(live, have, &bytes) }
 }
 
 /// What the reaper knew after its last round; a cache: without it everybody gets a whole lease again.
@@ -272,6 +342,7 @@ mod tests {
             instance: Instance::random().unwrap(),
             archs,
             count: 1,
+            choice: Default::default(),
         };
         let claimed = claim::take(&spool, &request, &clock).unwrap().remove(0);
         let entry = list::building(&spool).unwrap().remove(0);

@@ -25,6 +25,7 @@ pub mod report;
 mod shelf;
 mod ticket;
 mod ticket_name;
+pub mod upload;
 pub mod waiting;
 
 pub use claim::Claim;

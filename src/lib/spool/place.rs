@@ -15,7 +15,7 @@ const FORMAT: &str = "syncpkg spool, format 1\n";
 /// The directories of a spool; `spool-layout.md` has a section for each (a test says so).
 pub const DIRECTORIES: &[&str] = &[
     "new", "park", "run", "done", "report", "log", "live", "hold", "late", "bad", "builder", "owed", "sent",
-    "drop", "request", "lock", "cache", "tmp",
+    "drop", "request", "upload", "lock", "cache", "tmp",
 ];
 
 /// What may be there besides: a file system of its own has this in its root.
@@ -161,6 +161,11 @@ impl Spool {
     /// Returns the note that somebody may have to be told of this try.
     pub fn owed(&self, id: &Id, epoch: u32, outcome: Outcome) -> PathBuf {
         self.at("owed").join(format!("{id}.{epoch}.{outcome}"))
+    }
+
+    /// Returns `upload/BUILDER`: what that builder brings from another host.
+    pub fn upload_dir(&self, builder: &Builder) -> PathBuf {
+        self.at("upload").join(builder)
     }
 
     /// Returns whether a person has paused all claims; when that cannot be told, nobody gets any either.

@@ -413,6 +413,7 @@ mod tests {
             instance: "x".parse().unwrap(),
             archs: vec!["x86_64".parse().unwrap()],
             count: 1,
+            choice: Default::default(),
         };
         super::super::claim::take(&spool, &request, &Clock::system()).unwrap();
         let followed = with_revision(&spool, listed, &ask()).unwrap();

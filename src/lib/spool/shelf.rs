@@ -278,6 +278,7 @@ mod tests {
             instance: Instance::random().unwrap(),
             archs: vec!["x86_64".parse().unwrap()],
             count: 1,
+            choice: Default::default(),
         };
         let claimed = claim::take(spool, &request, &Clock::system()).ok()?.remove(0);
         Some(claimed.ticket.name.to_string())

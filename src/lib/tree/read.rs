@@ -5,7 +5,7 @@ use std::fs::{DirBuilder, DirEntry, Metadata};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::Access;
+use rustix::fs::{Access, StatVfs};
 
 use super::export::SCHEMES;
 use super::kept::{File, Kept, Sources};
@@ -15,7 +15,7 @@ use super::recipe::{Problem, Reading};
 use super::revision::Repository;
 use super::sandbox::Limits;
 use super::srcinfo;
-use crate::base::durable::{available, make_dir, present, remove_tree};
+use crate::base::durable::{make_dir, present, remove_tree};
 use crate::base::lock::{self, Lock};
 use crate::base::output::{Progress, SILENT};
 use crate::base::random;
@@ -49,8 +49,8 @@ impl Desk {
 /// times longer on a disk.
 const MEMORY: &str = "/dev/shm";
 
-/// So many bytes have to be free there; Frugalware's tree takes 40 MB.
-const ROOM: u64 = 1 << 30;
+/// So many bytes, and files, have to be free there; Frugalware's tree takes 40 MB in ten thousand files.
+const ROOM: (u64, u64) = (1 << 30, 100_000);
 
 /// What our directories begin with.
 const PREFIX: &str = "syncpkg-read-";
@@ -58,10 +58,17 @@ const PREFIX: &str = "syncpkg-read-";
 /// Returns where a tree may be written meanwhile: in memory if there is room, else `otherwise`.
 pub fn roomy(otherwise: PathBuf) -> PathBuf {
     let writable = rustix::fs::access(MEMORY, Access::WRITE_OK | Access::EXEC_OK).is_ok();
-    match writable && available(Path::new(MEMORY)).is_ok_and(|free| free >= ROOM) {
+    match writable && rustix::fs::statvfs(MEMORY).is_ok_and(|found| has_room(&found)) {
         true => PathBuf::from(MEMORY),
         false => otherwise,
     }
+}
+
+/// Whether a tree fits. A file system in memory may be out of files long before it is out of bytes; one that counts
+/// none (`f_files` is 0) has as many as it likes.
+fn has_room(found: &StatVfs) -> bool {
+    found.f_bavail.saturating_mul(found.f_frsize) >= ROOM.0
+        && (found.f_files == 0 || found.f_favail >= ROOM.1)
 }
 
 /// A directory below the scratch directory, for its owner only; dropped, it is gone. Whoever reads next removes what
@@ -303,6 +310,16 @@ pub fn find(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn memory_that_is_out_of_files_has_no_room() {
+        let mut found = rustix::fs::statvfs("/").unwrap();
+        (found.f_bavail, found.f_frsize, found.f_files, found.f_favail) = (1 << 30, 4096, 1 << 20, 1 << 20);
+        assert!(has_room(&found));
+        assert!(has_room(&StatVfs { f_files: 0, f_favail: 0, ..found }), "one that does not count its files");
+        assert!(!has_room(&StatVfs { f_favail: 10, ..found }));
+        assert!(!has_room(&StatVfs { f_bavail: 10, ..found }));
+    }
 
     #[test]
     fn whoever_reads_next_removes_what_a_killed_reader_left() {

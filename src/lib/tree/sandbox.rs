@@ -15,7 +15,7 @@ use std::time::Duration;
 use rustix::io::{FdFlags, fcntl_setfd};
 
 use super::export::SCHEMES;
-use crate::base::{Error, Result};
+use crate::base::{Error, Result, contain};
 use crate::config::{Format, TreeSection};
 
 pub(super) const READER: &str = include_str!("reader.sh");
@@ -63,8 +63,6 @@ pub(super) struct Launch {
     pub(super) bash: File,
 }
 
-/// What the loader and links of awk and the like need.
-const SYSTEM: [&str; 2] = ["/etc/ld.so.cache", "/etc/alternatives"];
 const REPOMAN: &str = "/etc/repoman.conf";
 
 /// What makepkg and Frugalware's prelude source.
@@ -135,7 +133,7 @@ fn install(bash: &str, command: &mut Command) -> Result<File> {
 }
 
 fn isolate(command: &mut Command, root_user: bool) {
-    command.args(["--die-with-parent", "--new-session", "--clearenv", "--cap-drop", "ALL"]);
+    contain::detach(command);
     if root_user {
         // In a user namespace root would still be the real root to the limit on processes; so the reader
         // becomes somebody else. bwrap's first process stays root, and so may be told to die.
@@ -145,18 +143,12 @@ fn isolate(command: &mut Command, root_user: bool) {
         // bwrap's own first process would be of the same user as a recipe, which could look into it.
         command.args(["--unshare-all", "--as-pid-1"]);
     }
-    command.args(["--setenv", "PATH", "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"]);
     command.args(["--setenv", "HOME", "/tmp", "--setenv", "LC_ALL", "C"]);
 }
 
 fn furnish(command: &mut Command, section: &TreeSection) {
-    command.args(["--ro-bind", "/usr", "/usr"]);
-    for dir in ["/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32"] {
-        system_directory(command, Path::new(dir));
-    }
-    // bwrap would make it for its owner only, who is not the reader.
-    command.args(["--perms", "0755", "--dir", "/etc"]);
-    for file in SYSTEM.iter().chain(&SETTINGS) {
+    contain::show_system(command);
+    for file in SETTINGS {
         command.args(["--ro-bind-try", file, file]);
     }
     if section.format == Format::Frugalbuild && !Path::new(REPOMAN).exists() {
@@ -169,12 +161,4 @@ fn furnish(command: &mut Command, section: &TreeSection) {
         // Not where it is outside: that may be in a directory that is emptied inside, or seen by its owner only.
         command.arg("--ro-bind").arg(prelude).arg(PRELUDE);
     }
-}
-
-/// Shows `dir` inside as it is outside: a link (merged /usr), a directory, or not at all.
-fn system_directory(command: &mut Command, dir: &Path) {
-    match std::fs::read_link(dir) {
-        Ok(target) => command.arg("--symlink").arg(target).arg(dir),
-        Err(_) => command.arg("--ro-bind-try").arg(dir).arg(dir),
-    };
 }

@@ -67,11 +67,11 @@ fn builders(spool: &Spool, config: &Config, clock: &Clock) -> Result<Vec<Builder
     let row = |known: builder::Listed| -> Result<BuilderRow> {
         let held = list::building_by(spool, &known.name)?;
         Ok(BuilderRow {
-            archs: known.archs.iter().map(ToString::to_string).collect(),
+            archs: known.profile.archs.iter().map(ToString::to_string).collect(),
             since: known.since,
             seen: known.seen,
             paused: known.paused,
-            lost: clock.now().duration_since(known.seen) > lease,
+            away: clock.now().duration_since(known.seen) > lease,
             building: held.into_iter().map(|entry| entry.name.id).collect(),
             name: known.name.to_string(),
         })

@@ -87,16 +87,16 @@ pub struct BuilderRow {
     /// A person has paused it.
     pub paused: bool,
     /// It was not heard of for longer than a lease.
-    pub lost: bool,
+    pub away: bool,
     /// What it is building.
     pub building: Vec<Id>,
 }
 
 impl BuilderRow {
-    /// Returns its state in one word: `lost`, `paused`, `building` or `idle`.
+    /// Returns its state in one word: `away`, `paused`, `building` or `idle`.
     pub fn state(&self) -> &'static str {
-        match (self.lost, self.paused, self.building.is_empty()) {
-            (true, ..) => "lost",
+        match (self.away, self.paused, self.building.is_empty()) {
+            (true, ..) => "away",
             (false, true, _) => "paused",
             (false, false, false) => "building",
             (false, false, true) => "idle",

@@ -29,7 +29,7 @@ pub enum Turn {
 pub struct Need {
     /// Whose turn it is.
     pub turn: Turn,
-    /// In one word: a state, or `paused`, `lost`, `disk`, `held`, `bad`, `unbuilt`.
+    /// In one word: a state, or `paused`, `away`, `disk`, `held`, `bad`, `unbuilt`.
     pub kind: &'static str,
     /// What it is about.
     pub what: String,
@@ -99,9 +99,9 @@ fn builders(model: &Model) -> impl Iterator<Item = Need> {
             held => format!("it holds {}", plural(held, "ticket")),
         };
         let name = format!("builder {}", builder.name);
-        if builder.lost {
+        if builder.away {
             let why = format!("not heard of; {holds}");
-            Some(Need { since: Some(builder.seen), ..Need::admin("lost", name, &href, why) })
+            Some(Need { since: Some(builder.seen), ..Need::admin("away", name, &href, why) })
         } else if builder.paused {
             Some(Need::admin("paused", name, &href, format!("a person has paused it; {holds}")))
         } else {

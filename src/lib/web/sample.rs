@@ -80,7 +80,8 @@ impl Sample {
     pub fn claim(&self, who: &str, arch: &str) -> Claim {
         let instance = crate::base::random::word(8).parse().unwrap();
         let archs = vec![arch.parse().unwrap()];
-        let request = Request { builder: who.parse().unwrap(), instance, archs, count: 1 };
+        let request =
+            Request { builder: who.parse().unwrap(), instance, archs, count: 1, choice: Default::default() };
         claim::take(&self.spool, &request, &self.clock).unwrap().remove(0).claim
     }
 

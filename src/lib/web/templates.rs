@@ -163,7 +163,7 @@ fn state(value: &Value, page: &mut String) -> Formatted {
         "built" | "published" => "✓",
         "failed" => "✗",
         "trouble" | "disk" | "bad" => "!",
-        "lost" => "?",
+        "away" => "?",
         "aborted" => "■",
         "superseded" => "»",
         "paused" | "held" => "‖",

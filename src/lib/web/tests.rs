@@ -57,7 +57,7 @@ fn the_model_says_what_needs_whom() {
         said,
         [
             "Admin paused builder b2: a person has paused it; it holds 1 ticket",
-            "Admin lost builder b3: not heard of; it holds nothing",
+            "Admin away builder b3: not heard of; it holds nothing",
             "Admin waiting architecture armv7: 1 ticket and no builder for it",
             "Admin trouble libreoffice 24.2-1 x86_64: in prepare: cannot write /var/lib/chroot/x: No space left on device",
             "Admin held openssl 3.0.9-2 x86_64: built, not published: the signing key has expired",

@@ -159,7 +159,8 @@ impl Actor {
     fn claims(&mut self, builder: &str, count: usize) -> Vec<Claim> {
         let instance = Instance::random().unwrap();
         let archs = vec!["x86_64".parse().unwrap()];
-        let request = Request { builder: builder.parse().unwrap(), instance, archs, count };
+        let request =
+            Request { builder: builder.parse().unwrap(), instance, archs, count, choice: Default::default() };
         let act = |spool: &Spool| claim::take(spool, &request, &Clock::system());
         let word = |claimed: &claim::Claimed| claimed.claim.to_string();
         let words = |all: &Vec<claim::Claimed>| all.iter().map(word).collect::<Vec<String>>().join(" ");

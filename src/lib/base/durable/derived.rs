@@ -2,7 +2,7 @@
 //! made again.
 
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::time::SystemTime;
@@ -10,7 +10,7 @@ use std::time::SystemTime;
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, Timespec, Timestamps, UTIME_NOW, UTIME_OMIT};
 use rustix::io::Errno;
 
-use super::{create, discard, make_dir, parent, present};
+use super::{create, create_at, discard, make_dir, parent, present};
 use crate::base::{Error, Result, random};
 
 /// Makes `name` another name of the file `of`, in place of whatever had it; not fsynced: for indexes, which can
@@ -38,6 +38,25 @@ pub fn link(of: &Path, name: &Path) -> Result<()> {
         }
         other => other.map_err(fail),
     }
+}
+
+/// Copies what `source` yields into the new file `path`, not fsynced: what is used at once, or not at all.
+///
+/// # Errors
+/// Any failing system call.
+pub fn copy(source: &mut impl Read, path: &Path) -> Result<()> {
+    make_dir(parent(path))?;
+    let mut file = create_at(path).map_err(|source| Error::io("create", path, source))?;
+    io::copy(source, &mut file).map(drop).map_err(|source| Error::io("write", path, source))
+}
+
+/// Makes the link `path` that leads to `target`, not fsynced.
+///
+/// # Errors
+/// Any failing system call.
+pub fn lead(path: &Path, target: &Path) -> Result<()> {
+    make_dir(parent(path))?;
+    std::os::unix::fs::symlink(target, path).map_err(|source| Error::io("link", path, source))
 }
 
 /// Removes the file `path` if it is there, not fsynced: for what can be derived again.

@@ -1,21 +1,20 @@
 //! One try: check out exactly the revision of the ticket, prepare, build, write the report down.
 
 use std::path::{Path, PathBuf};
-use std::sync::mpsc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::Worker;
+use super::life::Life;
 use super::outbox::Ended;
 use crate::base::output::inert;
 use crate::base::{Error, Result, durable};
 use crate::build::{self, End, Limits, Values, checkout, first_error, products, supervise};
-use crate::config::TreeSection;
+use crate::config::{Commands, Config, TreeSection};
+use crate::farm::master::Task;
 use crate::farm::recipe;
-use crate::names::Outcome;
-use crate::spool::claim::Claimed;
-use crate::spool::lease::{self, Beat};
+use crate::names::{Item, Outcome};
 
-/// How often a build asks whether it is to stop; the master is asked once a beat.
+/// How often a build asks whether it is to stop.
 const LOOK: Duration = Duration::from_secs(1);
 
 /// The exit status by which a command says that it was not the package's fault (EX_TEMPFAIL).
@@ -23,7 +22,9 @@ const TRY_AGAIN: i32 = 75;
 
 pub(super) struct Attempt<'a> {
     pub worker: &'a Worker<'a>,
-    pub claimed: &'a Claimed,
+    pub config: &'a Config,
+    pub slot: usize,
+    pub task: &'a Task,
 }
 
 /// Where a try stopped before it could end by itself.
@@ -55,15 +56,17 @@ impl Attempt<'_> {
     /// Builds and writes down how it ended.
     pub fn run(&self) -> Result<()> {
         let outbox = self.worker.outbox();
-        let claim = &self.claimed.claim;
+        let claim = &self.task.claim;
         let place = outbox.open(claim)?;
         let log = place.join("log");
         self.note(&log, &self.headline())?;
-        let ended = match self.steps(&place, &log) {
+        let (master, config) = (self.worker.master, self.config);
+        let steps = |life: &Life| self.steps(&place, &log, life);
+        let ended = match Life::during(master, config, claim, &log, steps) {
             Ok(()) => Ended { outcome: Outcome::Built, stage: None, reason: String::new(), exit: Some(0) },
             Err(Stop::Ended(ended)) => ended,
             Err(Stop::Unwanted(why)) => {
-                (self.worker.say)(&format!("stopped building {}: {why}", self.claimed.ticket.item()));
+                self.worker.service.say(&format!("stopped building {}: {why}", self.task.item()));
                 return outbox.drop(claim);
             }
         };
@@ -73,10 +76,9 @@ impl Attempt<'_> {
     }
 
     fn headline(&self) -> String {
-        let ticket = &self.claimed.ticket;
+        let task = self.task;
         let (name, host) = (&self.worker.name, self.worker.host);
-        let (item, tree, revision, epoch) =
-            (ticket.item(), &ticket.tree, &ticket.revision, self.claimed.claim.epoch);
+        let (item, tree, revision, epoch) = (task.item(), &task.tree, &task.revision, task.claim.epoch);
         format!("{item} of {tree} at {revision}, try {epoch}, on {name} ({host})")
     }
 
@@ -85,64 +87,62 @@ impl Attempt<'_> {
         durable::write_at(log, end, format!("[syncpkg] {}\n", inert(text)).as_bytes())
     }
 
-    fn steps(&self, place: &Path, log: &Path) -> Step<()> {
-        let ticket = &self.claimed.ticket;
-        let section = self.worker.config.tree.get(&ticket.tree);
+    fn steps(&self, place: &Path, log: &Path, life: &Life) -> Step<()> {
+        let task = self.task;
+        let section = self.config.tree.get(&task.tree);
         let section = section.ok_or_else(|| {
-            trouble("checkout", format!("this builder does not know the tree {}", ticket.tree))
+            trouble("checkout", format!("this builder does not know the tree {}", task.tree))
         })?;
         let checkout = self.check_out(section)?;
         self.is_what_was_asked_for(section, &checkout, log)?;
-        let directory = checkout.join(crate::tree::recipe_directory(&ticket.path));
-        let (prepare, command, files) = self.worker.config.builder.commands(&ticket.tree);
+        if let Some(reason) = life.reason() {
+            return Err(Stop::Unwanted(reason));
+        }
+        let directory = checkout.join(crate::tree::recipe_directory(&task.path));
+        let Commands { prepare, command, files } = self.config.builder.commands(&task.tree);
         if !prepare.is_empty() {
-            self.prepare(prepare, &directory, log)?;
+            self.prepare(&prepare, &directory, log, life)?;
         }
         self.note(log, &format!("runs {}", command.join(" ")))?;
-        let end = self.command(command, &directory, log)?;
+        let end = self.command(&command, &directory, log, life)?;
         self.judge(&end, log)?;
-        self.collect(&directory, files, place)
+        self.collect(&directory, &files, place)
     }
 
     fn check_out(&self, section: &TreeSection) -> Step<PathBuf> {
-        let ticket = &self.claimed.ticket;
-        let home = self.worker.home();
-        let (cache, into) = (home.join("cache").join(&ticket.tree), home.join("build"));
-        durable::make_dir(&home.join("cache"))?;
-        let checked_out =
-            self.beating(|| checkout(section.scm, &section.source(), &ticket.revision, &cache, &into));
+        let task = self.task;
+        let (caches, into) = (self.worker.home.join("cache"), self.place("build")?);
+        let cache = caches.join(&task.tree);
+        durable::make_dir(&caches)?;
+        let checked_out = checkout(section.scm, &section.source(), &task.revision, &cache, &into);
         checked_out.map(|()| into).map_err(|error| trouble("checkout", error.to_string()))
     }
 
     /// The first edition built whatever was newest; a checkout that says another version is refused.
     fn is_what_was_asked_for(&self, section: &TreeSection, checkout: &Path, log: &Path) -> Step<()> {
-        let ticket = &self.claimed.ticket;
-        let scratch = self.worker.home().join("tmp");
-        let at = (checkout, ticket.path.as_str());
-        match recipe::in_checkout(section, &ticket.tree, at, &ticket.revision, &scratch) {
-            Ok(Some(Ok(recipe)))
-                if (&recipe.version, &recipe.release) == (&ticket.version, &ticket.release) =>
-            {
+        let task = self.task;
+        let scratch = self.place("tmp")?;
+        let at = (checkout, task.path.as_str());
+        match recipe::in_checkout(section, &task.tree, at, &task.revision, &scratch) {
+            Ok(Some(Ok(recipe))) if (&recipe.version, &recipe.release) == (&task.version, &task.release) => {
                 Ok(())
             }
             Ok(Some(Ok(recipe))) => {
                 let says = format!("{}-{}-{}", recipe.name, recipe.version, recipe.release);
-                Err(failed("checkout", format!("{} says {says} at that revision", ticket.path), None))
+                Err(failed("checkout", format!("{} says {says} at that revision", task.path), None))
             }
             Ok(Some(Err(problem))) => {
                 Err(failed("checkout", format!("cannot read {}: {}", problem.path, problem.error), None))
             }
-            Ok(None) => {
-                Err(failed("checkout", format!("there is no {} at that revision", ticket.path), None))
-            }
+            Ok(None) => Err(failed("checkout", format!("there is no {} at that revision", task.path), None)),
             // A builder without a sandbox still builds; that the version was not checked is in the log.
             Err(error) => Ok(self.note(log, &format!("the version was not checked: {error}"))?),
         }
     }
 
-    fn prepare(&self, words: &[String], directory: &Path, log: &Path) -> Step<()> {
+    fn prepare(&self, words: &[String], directory: &Path, log: &Path, life: &Life) -> Step<()> {
         self.note(log, &format!("prepares with {}", words.join(" ")))?;
-        match self.command(words, directory, log)? {
+        match self.command(words, directory, log, life)? {
             End::Exited(0) => Ok(()),
             End::Exited(status) => Err(trouble("prepare", format!("it exited with status {status}"))),
             End::Signalled(signal) => Err(trouble("prepare", format!("it was killed by signal {signal}"))),
@@ -151,81 +151,63 @@ impl Attempt<'_> {
         }
     }
 
-    fn command(&self, words: &[String], directory: &Path, log: &Path) -> Step<End> {
-        let (worker, ticket) = (self.worker, &self.claimed.ticket);
-        let (item, jobs) = (ticket.item(), self.jobs());
-        let arch = if item.arch.is_any() { worker.config.builder.archs.first() } else { Some(&item.arch) };
-        let arch = arch.map_or("any", |arch| arch.as_str());
-        let words = build::substitute(words, &Values { item: &item, arch, tree: &ticket.tree, jobs });
-        let (total, silence, most) = worker.config.limit.of(&ticket.name);
+    fn command(&self, words: &[String], directory: &Path, log: &Path, life: &Life) -> Step<End> {
+        let (task, item) = (self.task, self.task.item());
+        let values = self.values(&item);
+        let (words, environment) = (build::substitute(words, &values), self.environment(&values)?);
+        let (total, silence, most) = self.config.limit.of(&task.name);
         let limits = Limits {
             total: total.0,
             silence: silence.0,
             log: most.0,
-            grace: worker.config.limit.grace.0,
-            beat: LOOK.min(worker.config.lease.beat.0),
+            grace: self.config.limit.grace.0,
+            beat: LOOK,
         };
-        let mut last = Instant::now();
         let mut beat = || {
-            if (worker.stop)() {
-                return Ok(Some(STOPPED.to_owned()));
-            }
-            if last.elapsed() < worker.config.lease.beat.0 {
-                return Ok(None);
-            }
-            last = Instant::now();
-            self.beat(Some(log))
+            let stopped = self.worker.hands_back().then(|| STOPPED.to_owned());
+            Ok(stopped.or_else(|| life.reason()))
         };
-        Ok(supervise::run(&words, directory, &self.environment(jobs)?, log, &limits, &mut beat)?)
+        Ok(supervise::run(&words, directory, &environment, log, &limits, &mut beat)?)
     }
 
-    fn beat(&self, log: Option<&Path>) -> Result<Option<String>> {
-        let limit = &self.worker.config.limit;
-        match lease::beat(self.worker.spool, &self.claimed.claim, log, limit)? {
-            Beat::GoOn => Ok(None),
-            Beat::Stop(reason) => Ok(Some(reason)),
-        }
+    /// What the words of a command may stand for.
+    fn values<'v>(&'v self, item: &'v Item) -> Values<'v> {
+        let builder = &self.config.builder;
+        let arch = if item.arch.is_any() { builder.archs.first() } else { Some(&item.arch) };
+        let processors = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let jobs = builder.jobs.or_else(|| u32::try_from((processors() / builder.slots).max(1)).ok());
+        let arch = arch.map_or("any", |arch| arch.as_str());
+        Values { item, arch, tree: &self.task.tree, jobs: jobs.unwrap_or(1), slot: self.slot }
     }
 
-    /// Does something that takes its time while a thread says that this builder lives.
-    fn beating<T>(&self, work: impl FnOnce() -> Result<T>) -> Result<T> {
-        let (claim, beat) = (&self.claimed.claim, self.worker.config.lease.beat.0);
-        let (spool, limit) = (self.worker.spool, &self.worker.config.limit);
-        let (done, ended) = mpsc::channel::<()>();
-        std::thread::scope(|scope| {
-            scope.spawn(move || {
-                while ended.recv_timeout(beat) == Err(mpsc::RecvTimeoutError::Timeout) {
-                    // A lost lease shows at the first beat of the build itself.
-                    let _ = lease::beat(spool, claim, None, limit);
-                }
-            });
-            let result = work();
-            drop(done);
-            result
-        })
-    }
-
-    fn jobs(&self) -> u32 {
-        let processors =
-            || std::thread::available_parallelism().ok().and_then(|n| u32::try_from(n.get()).ok());
-        self.worker.config.builder.jobs.or_else(processors).unwrap_or(1)
-    }
-
-    fn environment(&self, jobs: u32) -> Result<Vec<(String, String)>> {
-        let home = self.worker.home().join("home");
+    fn environment(&self, values: &Values) -> Result<Vec<(String, String)>> {
+        let home = self.place("home")?;
         durable::make_dir(&home)?;
         let set = |name: &str, value: String| (name.to_owned(), value);
-        Ok(vec![
+        let own = &self.config.builder.environment;
+        let given = own.iter().map(|(name, value)| set(name, build::fill(value, values)));
+        Ok([
             set("HOME", home.to_string_lossy().into_owned()),
             set("LC_ALL", "C.UTF-8".to_owned()),
-            set("MAKEFLAGS", format!("-j{jobs}")),
-        ])
+            set("MAKEFLAGS", format!("-j{}", values.jobs)),
+        ]
+        .into_iter()
+        .chain(given)
+        .chain([set(build::MARK, self.task.claim.to_string())])
+        .collect())
+    }
+
+    /// A place of this slot's own.
+    fn place(&self, name: &str) -> Result<PathBuf> {
+        let slot = self.worker.home.join("slot").join(self.slot.to_string());
+        durable::make_dir(&slot)?;
+        Ok(slot.join(name))
     }
 
     /// Whose fault it was.
     fn judge(&self, end: &End, log: &Path) -> Step<()> {
         let limit = |what: String| Err(failed(first_error::of_file(log)?.stage, what, None));
-        let (total, silence, _) = self.worker.config.limit.of(&self.claimed.ticket.name);
+        let (total, silence, _) = self.config.limit.of(&self.task.name);
         let summary = first_error::of_file(log)?;
         match end {
             End::Exited(0) => Ok(()),

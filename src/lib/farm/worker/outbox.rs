@@ -6,12 +6,14 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::life::Life;
 use crate::base::error::Kind;
-use crate::base::{Clock, Error, Result, durable};
-use crate::config::TroubleSection;
+use crate::base::{Clock, Error, Result, durable, lock};
+use crate::config::Config;
+use crate::farm::master::Master;
 use crate::names::Outcome;
-use crate::spool::report::{self, Ending};
-use crate::spool::{Claim, Spool, list};
+use crate::spool::report::Ending;
+use crate::spool::{Claim, list};
 
 /// The largest report that is read, bytes.
 const LARGEST: u64 = 1 << 20;
@@ -57,48 +59,72 @@ impl Outbox {
         durable::remove_tree(&self.place.join(claim.to_string()))
     }
 
-    /// A try without a report was being built when this builder was killed: the farm's trouble, not the package's.
-    pub fn give_back_interrupted(&self) -> Result<()> {
-        for claim in self.claims()? {
-            if !self.place.join(claim.to_string()).join("report.toml").exists() {
-                let reason = "the builder was killed while it was building".to_owned();
-                let stage = Some("builder".to_owned());
-                self.close(&claim, &Ended { outcome: Outcome::Trouble, stage, reason, exit: None })?;
-            }
-        }
-        Ok(())
+    /// Tells whether a try is still here.
+    pub fn has(&self, claim: &Claim) -> bool {
+        self.place.join(claim.to_string()).exists()
     }
 
-    /// Delivers what is there, oldest first; returns what people should know.
+    /// Tries without a report were being built when this builder was killed.
+    pub fn give_back_interrupted(&self) -> Result<()> {
+        let why = "the builder was killed while it was building";
+        self.claims()?.iter().try_for_each(|claim| self.give_back(claim, why))
+    }
+
+    /// Writes a report on a try that has none: the farm's trouble, not the package's.
+    pub fn give_back(&self, claim: &Claim, reason: &str) -> Result<()> {
+        if self.is_complete(claim) {
+            return Ok(());
+        }
+        let (stage, reason) = (Some("builder".to_owned()), reason.to_owned());
+        self.close(claim, &Ended { outcome: Outcome::Trouble, stage, reason, exit: None })
+    }
+
+    fn is_complete(&self, claim: &Claim) -> bool {
+        self.place.join(claim.to_string()).join("report.toml").exists()
+    }
+
+    /// Delivers what is complete, oldest first; returns what people should know, none when another process or slot is
+    /// at it. `alive` is told that it goes on.
     ///
     /// # Errors
     /// The master cannot take it now: it stays, and those after it.
-    pub fn deliver(&self, spool: &Spool, trouble: &TroubleSection, clock: &Clock) -> Result<Vec<String>> {
+    pub fn deliver(
+        &self,
+        master: &Master,
+        config: &Config,
+        clock: &Clock,
+        alive: &(dyn Fn() + Sync),
+    ) -> Result<Option<Vec<String>>> {
         let mut lines = Vec::new();
-        for claim in self.claims()? {
-            let place = self.place.join(claim.to_string());
-            let ending = match ending(&place, &self.host) {
-                Ok(ending) => ending,
-                Err(error) if error.kind == Kind::Again => return Err(error),
-                Err(error) => {
-                    lines.push(format!("{}: {error}", claim.id));
-                    self.set_aside(&claim)?;
-                    continue;
-                }
-            };
-            match report::end(spool, &claim, &ending, trouble, clock) {
-                Ok(()) => durable::remove_tree(&place)?,
-                // Refused, and kept by the master as far as it wanted it.
-                Err(error) if error.kind == Kind::No => {
-                    lines.push(format!("{}: {error}", claim.id));
-                    durable::remove_tree(&place)?;
-                }
-                Err(error) if error.kind == Kind::Again => return Err(error),
-                // Something is wrong with the master; once that is mended, it takes the report.
-                Err(error) => lines.push(format!("{}: {error}", claim.id)),
-            }
+        let Some(_alone) = lock::if_free(&self.place.with_file_name("delivering"))? else { return Ok(None) };
+        for claim in self.claims()?.iter().filter(|claim| self.is_complete(claim)) {
+            let report = |ending: &Ending| master.report(claim, ending, config, clock);
+            let kept = |ending: &Ending| Life::kept(master, config, claim, alive, || report(ending));
+            lines.extend(self.deliver_one(claim, kept)?);
         }
-        Ok(lines)
+        Ok(Some(lines))
+    }
+
+    fn deliver_one(
+        &self,
+        claim: &Claim,
+        report: impl FnOnce(&Ending) -> Result<()>,
+    ) -> Result<Option<String>> {
+        let place = self.place.join(claim.to_string());
+        let line = |error: &Error| format!("{}: {error}", claim.id);
+        let ending = match ending(&place, &self.host) {
+            Ok(ending) => ending,
+            Err(error) if error.kind == Kind::Again => return Err(error),
+            Err(error) => return self.set_aside(claim).map(|()| Some(line(&error))),
+        };
+        match report(&ending) {
+            Ok(()) => durable::remove_tree(&place).map(|()| None),
+            // Refused, and kept by the master as far as it wanted it.
+            Err(error) if error.kind == Kind::No => durable::remove_tree(&place).map(|()| Some(line(&error))),
+            Err(error) if error.kind == Kind::Again => Err(error),
+            // Something is wrong with the master; once that is mended, it takes the report.
+            Err(error) => Ok(Some(line(&error))),
+        }
     }
 
     /// A report that cannot be read here is kept for a person to look at, and the ticket goes back with its lease.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::base::{Result, durable};
 use crate::names::State;
-use crate::spool::{Spool, list, report};
+use crate::spool::{Spool, list, report, upload};
 
 /// How long a file may lie in `tmp` before whoever made it is dead for certain.
 const STALE: Duration = Duration::from_secs(24 * 3600);
@@ -48,6 +48,9 @@ pub(super) fn stale(spool: &Spool) -> Result<Vec<(PathBuf, &'static str)>> {
         if !running.iter().any(|word| name.strip_suffix(".log") == Some(word)) && old(&path) {
             found.push((path, "is the live log of a try that is over"));
         }
+    }
+    for path in upload::forgotten(spool, STALE)? {
+        found.push((path, "was brought by a builder that does not hold that ticket any more"));
     }
     for (id, epoch) in report::held(spool)? {
         let path = spool.hold(&id, epoch);

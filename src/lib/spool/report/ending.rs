@@ -278,7 +278,7 @@ mod tests {
         let [_, last] = [(); 2].map(|()| {
             let (builder, archs) = ("b1".parse().unwrap(), vec!["x86_64".parse().unwrap()]);
             let instance = Instance::random().unwrap();
-            let request = claim::Request { builder, instance, archs, count: 1 };
+            let request = claim::Request { builder, instance, archs, count: 1, choice: Default::default() };
             let claimed = claim::take(&spool, &request, &clock).unwrap().remove(0);
             let (outcome, reason, host) = (Outcome::Trouble, String::new(), String::new());
             let ending =

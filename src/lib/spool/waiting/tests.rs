@@ -46,8 +46,13 @@ impl Place {
 
     fn claim(&self, count: usize) -> Vec<Claimed> {
         let archs = ["x86_64", "aarch64"].map(|arch| arch.parse().unwrap()).into();
-        let request =
-            Request { builder: "b1".parse().unwrap(), instance: Instance::random().unwrap(), archs, count };
+        let request = Request {
+            builder: "b1".parse().unwrap(),
+            instance: Instance::random().unwrap(),
+            archs,
+            count,
+            choice: Default::default(),
+        };
         claim::take(&self.spool, &request, &self.clock()).unwrap_or_default()
     }
 

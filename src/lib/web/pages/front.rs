@@ -164,7 +164,7 @@ fn meaning(state: State) -> &'static str {
              changes its recipe, or force, tries it again."
         }
         State::Trouble => {
-            "The farm's fault, not the package's: a lost builder, a full disk. It was tried elsewhere until there \
+            "The farm's fault, not the package's: a builder that is away, a full disk. It was tried elsewhere until there \
              were no tries left; the admin was mailed."
         }
         State::Aborted => "Somebody ended it.",

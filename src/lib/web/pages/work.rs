@@ -71,7 +71,7 @@ struct Builders<'a> {
 struct OneBuilder<'a> {
     root: &'a str,
     builder: BuilderView<'a>,
-    lost: bool,
+    away: bool,
     paused: bool,
     results: String,
 }
@@ -150,7 +150,7 @@ pub(in super::super) fn builder(site: &Site<'_>, builder: &BuilderRow) -> Result
     let view = OneBuilder {
         root: "../../",
         builder: site.builder_view(builder),
-        lost: builder.lost,
+        away: builder.away,
         paused: builder.paused,
         results: site.rows("../../", "Its last results", results)?,
     };
