@@ -28,7 +28,7 @@ struct Args {
     /// And give what it holds back to the queue
     #[arg(long, requires = "pause")]
     release: bool,
-    /// End its pause
+    /// End its pause, or bring it back that was set aside
     #[arg(long, requires = "name", conflicts_with = "forget")]
     resume: bool,
     /// Forget it
@@ -84,7 +84,9 @@ fn change(args: &Args, name: &Builder, scene: &mut Scene) -> Result<Status> {
         builder::release(&spool, name, &scene.clock)?;
     }
     if args.resume {
-        builder::resume(&spool, name)?;
+        for line in builder::resume(&spool, name)? {
+            scene.say(&format!("{name}: {line}"));
+        }
     }
     if args.forget {
         builder::forget(&spool, name)?;
@@ -93,7 +95,7 @@ fn change(args: &Args, name: &Builder, scene: &mut Scene) -> Result<Status> {
 }
 
 fn list(args: &Args, scene: &mut Scene) -> Result<Status> {
-    let mut builders = builder::listed(&scene.spool()?)?;
+    let mut builders = builder::listed(&scene.spool()?, scene.clock.now())?;
     if let Some(name) = &args.name {
         builders.retain(|builder| builder.name == *name);
         if builders.is_empty() {
@@ -113,12 +115,9 @@ fn row(builder: &Listed, scene: &Scene) -> Vec<String> {
     let archs: Vec<&str> = builder.profile.archs.iter().map(Arch::as_str).collect();
     let silent = scene.clock.now().duration_since(builder.seen);
     let lease = SignedDuration::try_from(scene.config.lease.expires.0).unwrap_or(SignedDuration::MAX);
-    let state = match (builder.paused, builder.building) {
-        _ if silent > lease => format!("away since {}", shown(builder.seen)),
-        (true, 0) => "paused".to_owned(),
-        (true, n) => format!("paused, building {n}"),
-        (false, 0) => "idle".to_owned(),
-        (false, n) => format!("building {n}"),
+    let state = match silent > lease {
+        true => format!("away since {}", shown(builder.seen)),
+        false => builder.state(),
     };
     vec![builder.name.to_string(), archs.join(","), state, format!("seen {} ago", age(silent))]
 }

@@ -272,14 +272,14 @@ impl<'a> Pair<'a> {
         let (stage, exit, log) = (None, None, None);
         let (reason, host) = (String::new(), String::new());
         let ending = Ending { outcome, stage, reason, exit, host, log, files };
-        let ended = report::end(&self.spool, claim, &ending, &TroubleSection::default(), &self.clock());
+        let ended = report::end(&self.spool, claim, &ending, &rules(), &self.clock());
         let accepted = self.model.report(claim, outcome, self.now);
         same("report accepted", answer("report", ended)?.is_some(), accepted)
     }
 
     fn reclaim(&mut self) -> Check {
         let lease = Duration::try_from(LEASE).unwrap();
-        let lost = lease::reclaim(&self.spool, lease, &TroubleSection::default(), &self.clock()).unwrap();
+        let lost = lease::reclaim(&self.spool, lease, &rules(), &self.clock()).unwrap();
         let lost: BTreeSet<Id> = lost.iter().map(|entry| entry.name.id).collect();
         same("lost leases", lost, self.model.reclaim(self.now).into_iter().collect())
     }
@@ -332,7 +332,7 @@ impl<'a> Pair<'a> {
         let known = model.builders.contains(name);
         let done = match order {
             Order::Pause => answer("pause", builder::pause(spool, name))?.map(|()| 0),
-            Order::Resume => answer("resume", builder::resume(spool, name))?.map(|()| 0),
+            Order::Resume => answer("resume", builder::resume(spool, name))?.map(|_| 0),
             Order::Release => answer("release", builder::release(spool, name, &Clock::fixed(self.now)))?,
             Order::Forget => answer("forget", builder::forget(spool, name))?.map(|()| 0),
         };
@@ -519,4 +519,9 @@ fn facts_of(ticket: &Ticket) -> String {
         }
         (state, _) => format!("{item} {priority} {epoch} {state} {}", ticket.held),
     }
+}
+
+/// Nobody is set aside: the model knows no builders' luck.
+fn rules() -> TroubleSection {
+    TroubleSection { in_a_row: 0, failures: 0, ..TroubleSection::default() }
 }

@@ -168,11 +168,18 @@ pub struct TroubleSection {
     pub rest: Span,
     /// How many claims a ticket gets in all.
     pub claims: u32,
+    /// So many troubles of one builder in a row set it aside for a while; with 0 none do.
+    pub in_a_row: u32,
+    /// So many failures of one builder in a row, of different packages that had been built before, set it aside until a
+    /// person has looked; with 0 none do.
+    pub failures: usize,
+    /// How long the mails about several such failures wait, lest the builder was at fault.
+    pub hold: Span,
 }
 
 impl Default for TroubleSection {
     fn default() -> Self {
-        Self { rest: Span::seconds(60), claims: 5 }
+        Self { rest: Span::seconds(60), claims: 5, in_a_row: 3, failures: 5, hold: Span::seconds(30 * 60) }
     }
 }
 

@@ -10,6 +10,7 @@ use crate::base::error::readable;
 use crate::base::{Clock, Error, Result, durable};
 use crate::config::Config;
 use crate::names::{Arch, Item, Outcome, State, Tree, Word};
+use crate::spool::builder::Listed;
 use crate::spool::listed::{ending, waits_for};
 use crate::spool::waiting::Queue;
 use crate::spool::{Entry, History, InOrder, Spool, Stand, abort, builder, list, report};
@@ -114,7 +115,7 @@ fn waiting(
         return Ok(text);
     }
     let arch = &entry.name.item.arch;
-    let mut able = builder::listed(spool)?;
+    let mut able = builder::listed(spool, clock.now())?;
     able.retain(|builder| arch.is_any() || builder.profile.archs.contains(arch));
     if able.is_empty() {
         return Ok(format!("no builder for {arch} has registered"));
@@ -125,16 +126,12 @@ fn waiting(
         let tags: Vec<&str> = need.iter().map(Word::as_str).collect();
         return Ok(format!("no builder for {arch} has what it needs: {}", tags.join(", ")));
     }
-    let names = |paused: bool| {
-        let names: Vec<&str> = able
-            .iter()
-            .filter(|builder| builder.paused == paused)
-            .map(|builder| builder.name.as_str())
-            .collect();
-        names.join(", ")
-    };
-    if able.iter().all(|builder| builder.paused) {
-        return Ok(format!("every builder for {arch} is paused: {}", names(true)));
+    let (out, able): (Vec<Listed>, Vec<Listed>) = able.into_iter().partition(Listed::is_out);
+    let names: Vec<&str> = able.iter().map(|builder| builder.name.as_str()).collect();
+    if able.is_empty() {
+        let out: Vec<String> =
+            out.iter().map(|builder| format!("{} is {}", builder.name, builder.state())).collect();
+        return Ok(format!("no builder for {arch} may claim: {}", out.join(", ")));
     }
     let place = match before(spool, entry)? {
         0 => "it is next".to_owned(),
@@ -142,7 +139,7 @@ fn waiting(
         MANY => format!("{MANY} tickets or more are before it"),
         n => format!("{n} tickets are before it"),
     };
-    Ok(format!("waits for a builder ({}): {place}", names(false)))
+    Ok(format!("waits for a builder ({}): {place}", names.join(", ")))
 }
 
 /// How many tickets are counted: an answer must not take longer when more are waiting.

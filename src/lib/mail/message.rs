@@ -5,7 +5,7 @@ use std::time::SystemTime;
 use lettre::message::header::{
     ContentTransferEncoding, ContentType, HeaderName, HeaderValue, MIME_VERSION_1_0,
 };
-use lettre::message::{Body, Mailbox};
+use lettre::message::{Body, Mailbox, MessageBuilder};
 use lettre::{Address, Message};
 
 use super::{FirstError, News, place};
@@ -13,6 +13,8 @@ use crate::base::clock::{age, shown};
 use crate::base::output::inert;
 use crate::base::{Clock, Error, Result};
 use crate::config::Config;
+use crate::names::Builder;
+use crate::spool::aside::Aside;
 use crate::spool::{Report, Ticket};
 
 /// The longest line of a mail that comes from outside, characters.
@@ -42,28 +44,78 @@ pub struct Letter<'a> {
 /// # Errors
 /// `mail.from` that is no address.
 pub fn compose(config: &Config, letter: &Letter<'_>, clock: &Clock) -> Result<Message> {
-    let from: Mailbox = config.mail.from.parse().map_err(|source| {
-        Error::wrong(format!("cannot use mail.from \"{}\": {source}", inert(&config.mail.from)))
-    })?;
     let (host, ticket) = (config.host(), letter.ticket);
     let id = format!("{}.{}.{}", ticket.id, letter.report.epoch, letter.news.as_str());
     let thread = format!("<{}.{}.{}@{host}>", ticket.tree, word(ticket.name.as_str()), ticket.arch);
-    let builder = Message::builder()
-        .from(from)
+    let builder = begin(config, &id, clock)?
         .to(letter.to.clone())
         .subject(subject(letter))
-        .date(SystemTime::from(clock.now()))
-        .message_id(Some(format!("<{id}@{host}>")))
         .in_reply_to(thread.clone())
         .references(thread)
-        .raw_header(header("Auto-Submitted", "auto-generated"))
         .raw_header(header("List-Id", &format!("<{}.syncpkg.{host}>", word(ticket.tree.as_str()))))
         .raw_header(header("X-Syncpkg-Package", &format!("{}/{}", ticket.tree, ticket.item())))
-        .raw_header(header("X-Syncpkg-Ticket", ticket.id.as_str()))
-        .header(MIME_VERSION_1_0)
-        .header(ContentType::TEXT_PLAIN);
+        .raw_header(header("X-Syncpkg-Ticket", ticket.id.as_str()));
     let message = builder.body(encoded(text(config, letter))?);
     message.map_err(|source| Error::wrong(format!("cannot write the mail on {}: {source}", ticket.id)))
+}
+
+/// Writes the mail that tells the admin of a builder that was set aside.
+///
+/// # Errors
+/// `mail.from` or `mail.admin` that is no address.
+pub(super) fn about_builder(
+    config: &Config,
+    name: &Builder,
+    aside: &Aside,
+    clock: &Clock,
+) -> Result<Message> {
+    let when = aside.since.or(aside.until).unwrap_or(clock.now());
+    let builder = begin(config, &format!("{name}.{}.aside", when.as_second()), clock)?
+        .to(admin(config)?)
+        .subject(format!("[syncpkg] builder {name} is set aside"))
+        .raw_header(header("List-Id", &format!("<builders.syncpkg.{}>", config.host())))
+        .raw_header(header("X-Syncpkg-Builder", name.as_str()));
+    let message = builder.body(encoded(about_builder_text(config, name, aside))?);
+    message.map_err(|source| Error::wrong(format!("cannot write the mail on {name}: {source}")))
+}
+
+fn about_builder_text(config: &Config, name: &Builder, aside: &Aside) -> String {
+    let what_now = match aside.until {
+        Some(_) => format!(
+            "It is given work again then; if it has trouble still, it rests twice as long each\n\
+             time, for up to an hour. When the cause is mended, bring it back at once:\n\n\
+             \u{20} syncpkg-builder --resume {name}\n\n\
+             You hear of it again only after it has built something."
+        ),
+        None => format!(
+            "It is given nothing, and the mails about those failures wait, until you have looked\n\
+             at it. If it was at fault, have all that built again, by others; then no mail is\n\
+             sent about it:\n\n\
+             \u{20} syncpkg-ls failed --builder {name} --since 1d --names | syncpkg-enqueue --force -\n\n\
+             Then, or if it was not at fault, bring it back:\n\n\
+             \u{20} syncpkg-builder --resume {name}"
+        ),
+    };
+    let (state, why) = (aside.state(), cut(&aside.why, LONGEST_LINE));
+    format!(
+        "The builder {name} is {state}:\n\n  {why}\n\n{what_now}\n\nPage:  {}\n\n-- \n\
+         You get this mail as the admin of the farm.\n",
+        place::builder(config, name)
+    )
+}
+
+/// Begins a mail of the farm's own.
+fn begin(config: &Config, id: &str, clock: &Clock) -> Result<MessageBuilder> {
+    let from: Mailbox = config.mail.from.parse().map_err(|source| {
+        Error::wrong(format!("cannot use mail.from \"{}\": {source}", inert(&config.mail.from)))
+    })?;
+    Ok(Message::builder()
+        .from(from)
+        .date(SystemTime::from(clock.now()))
+        .message_id(Some(format!("<{id}@{}>", config.host())))
+        .raw_header(header("Auto-Submitted", "auto-generated"))
+        .header(MIME_VERSION_1_0)
+        .header(ContentType::TEXT_PLAIN))
 }
 
 /// Returns the configured admin.

@@ -5,13 +5,13 @@ use std::path::{Path, PathBuf};
 use lettre::Message;
 use lettre::message::Mailbox;
 
-use super::message::{admin, cut, same};
+use super::message::{about_builder, admin, cut, same};
 use super::{Audience, Decision, Failure, FirstError, Letter, Mailer, News, address, compose, decide};
 use crate::base::error::readable;
 use crate::base::{Clock, Error, Result, durable, lock};
 use crate::config::Config;
-use crate::names::{Id, Outcome, State};
-use crate::spool::{Entry, History, Report, Spool, Stand, Ticket, list, report};
+use crate::names::{Builder, Id, Outcome, State};
+use crate::spool::{Entry, History, Report, Spool, Stand, Ticket, aside, builder, list, report};
 
 /// What a round did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -56,8 +56,11 @@ pub fn notify(
     let _lock = lock::exclusive(&spool.at("lock").join("notify"), lock::PATIENCE)?;
     let round = Round { spool, config, mailer: Mailer::open(&config.mail)?, first_error, clock };
     let (mut summary, mut first) = (Summary::default(), None);
-    for note in report::owed(spool)? {
-        match round.settle(&note) {
+    let builders = builder::listed(spool, clock.now())?;
+    let about_builders = builders.iter().filter_map(|builder| round.tell_of(&builder.name).transpose());
+    let notes = report::owed(spool)?;
+    for done in about_builders.chain(notes.iter().map(|note| round.settle(note))) {
+        match done {
             Ok(Done::Sent) => summary.sent += 1,
             Ok(Done::Kept) => summary.kept += 1,
             Ok(Done::Dropped) => summary.dropped += 1,
@@ -91,11 +94,34 @@ impl Round<'_> {
             Decision::Silent => self.forget(note, Done::Dropped),
             Decision::Tell(audience, news) => {
                 let report = Report::read(&self.spool.report(id, *epoch, *outcome))?;
+                if news == News::Failed && self.waits(&report)? {
+                    return Ok(Done::Kept);
+                }
                 let message = self.deliver(audience, news, &ticket, &report)?;
                 durable::put(&self.spool.tmp(), &copy, &message.formatted())?;
                 self.forget(note, Done::Sent)
             }
         }
+    }
+
+    /// Whose fault it was is not clear yet.
+    fn waits(&self, report: &Report) -> Result<bool> {
+        let Some(builder) = &report.builder else { return Ok(false) };
+        let (rules, now) = (&self.config.trouble, self.clock.now());
+        aside::holds_mail(self.spool, builder, (&report.id, report.epoch), rules, now)
+    }
+
+    /// Tells the admin of a builder that was set aside, once.
+    fn tell_of(&self, name: &Builder) -> Result<Option<Done>, Failure> {
+        let now = self.clock.now();
+        let Some(aside) = aside::untold(self.spool, name, now)? else { return Ok(None) };
+        let message = about_builder(self.config, name, &aside, self.clock)?;
+        self.mailer.send(&message)?;
+        let day = now.strftime("%Y%m%d").to_string();
+        let copy = self.spool.at("sent").join(day).join(format!("{name}.{}.aside.eml", now.as_second()));
+        durable::put(&self.spool.tmp(), &copy, &message.formatted())?;
+        aside::told(self.spool, name)?;
+        Ok(Some(Done::Sent))
     }
 
     fn copy(&self, (id, epoch, outcome): &Note) -> PathBuf {

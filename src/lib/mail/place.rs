@@ -1,13 +1,21 @@
 //! Addresses a mail mentions.
 
 use crate::config::Config;
-use crate::names::Id;
+use crate::names::{Builder, Id};
 
 /// Returns the address of the ticket's page.
 pub(super) fn page(config: &Config, id: &Id) -> String {
-    // A browser shows the directory, not the page in it, when no server stands between.
-    let file = if config.url.starts_with("file:") { "index.html" } else { "" };
-    format!("{}ticket/{id}/{file}", config.url)
+    format!("{}ticket/{id}/{}", config.url, index(config))
+}
+
+/// Returns the address of the builder's page.
+pub(super) fn builder(config: &Config, name: &Builder) -> String {
+    format!("{}builder/{name}/{}", config.url, index(config))
+}
+
+/// A browser shows the directory, not the page in it, when no server stands between.
+fn index(config: &Config) -> &'static str {
+    if config.url.starts_with("file:") { "index.html" } else { "" }
 }
 
 /// Returns the address of the log of one try.

@@ -6,6 +6,7 @@ use std::time::SystemTime;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::aside::{self, Aside};
 use super::{Claim, Spool, Stand, list, queue, record};
 use crate::base::durable;
 use crate::base::error::readable;
@@ -83,8 +84,33 @@ pub struct Listed {
     pub seen: Timestamp,
     /// A person has paused it.
     pub paused: bool,
+    /// The farm has set it aside.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub aside: Option<Aside>,
     /// How many tickets it holds.
     pub building: usize,
+}
+
+impl Listed {
+    /// Tells whether it is given nothing now.
+    pub fn is_out(&self) -> bool {
+        self.paused || self.aside.is_some()
+    }
+
+    /// Says in few words what it does.
+    pub fn state(&self) -> String {
+        let out = match &self.aside {
+            _ if self.paused => Some("paused".to_owned()),
+            Some(aside) => Some(aside.state()),
+            None => None,
+        };
+        match (out, self.building) {
+            (None, 0) => "idle".to_owned(),
+            (None, n) => format!("building {n}"),
+            (Some(out), 0) => out,
+            (Some(out), n) => format!("{out}, building {n}"),
+        }
+    }
 }
 
 fn file(spool: &Spool, name: &Builder) -> PathBuf {
@@ -152,13 +178,16 @@ pub fn pause(spool: &Spool, name: &Builder) -> Result<()> {
     durable::put(&spool.tmp(), &pause_file(spool, name), b"").map(drop)
 }
 
-/// Ends the pause of a builder.
+/// Ends the pause of a builder, and brings it back if it was set aside. Says what becomes of mails, as
+/// [`aside::clear`].
 ///
 /// # Errors
 /// A failing system call.
-pub fn resume(spool: &Spool, name: &Builder) -> Result<()> {
+pub fn resume(spool: &Spool, name: &Builder) -> Result<Vec<String>> {
     known(spool, name)?;
-    durable::remove(&pause_file(spool, name))
+    let mails = aside::clear(spool, name)?;
+    durable::remove(&pause_file(spool, name))?;
+    Ok(mails)
 }
 
 /// Forgets a builder that holds nothing.
@@ -173,6 +202,7 @@ pub fn forget(spool: &Spool, name: &Builder) -> Result<()> {
         return Err(Error::no(format!("cannot forget {name}: it holds {plural}"))
             .hint(format!("give them back first: syncpkg-builder --pause --release {name}")));
     }
+    aside::clear(spool, name)?;
     durable::remove(&pause_file(spool, name))?;
     durable::remove(&file(spool, name))?;
     // Not an error if somebody claims under this name just now: then the directory is not empty and stays.
@@ -219,7 +249,7 @@ fn known(spool: &Spool, name: &Builder) -> Result<()> {
 ///
 /// # Errors
 /// A directory that cannot be read.
-pub fn listed(spool: &Spool) -> Result<Vec<Listed>> {
+pub fn listed(spool: &Spool, now: Timestamp) -> Result<Vec<Listed>> {
     let mut builders = Vec::new();
     for file_name in list::names(&spool.at("builder"))? {
         let Some(name) = file_name.strip_suffix(".toml").and_then(|stem| stem.parse::<Builder>().ok()) else {
@@ -235,6 +265,7 @@ pub fn listed(spool: &Spool) -> Result<Vec<Listed>> {
             since: known.since,
             seen,
             paused: is_paused(spool, &name),
+            aside: aside::of(spool, &name, now)?,
             building: list::building_by(spool, &name)?.len(),
             name,
         });

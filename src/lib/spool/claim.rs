@@ -7,6 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use serde::Serialize;
 
+use super::aside::{self, Aside};
 use super::listed::Listed;
 use super::report::LONGEST_REST;
 use super::shelf::InOrder;
@@ -255,11 +256,28 @@ impl Search<'_> {
         if builder::is_paused(spool, builder) {
             return Err(Error::no(format!("nothing to claim: builder {builder} is paused")));
         }
+        if let Some(aside) = aside::of(spool, builder, self.clock.now())? {
+            return Err(self.is_aside(&aside));
+        }
         self.go()?;
         if self.claimed.is_empty() && self.freed {
             self.go()?;
         }
         if self.claimed.is_empty() { Err(Error::no("nothing to claim")) } else { Ok(()) }
+    }
+
+    fn is_aside(&mut self, aside: &Aside) -> Error {
+        let builder = &self.request.builder;
+        let no =
+            Error::no(format!("nothing to claim: builder {builder} is {}: {}", aside.state(), aside.why));
+        match aside.until {
+            Some(until) => {
+                let left = Duration::try_from(until.duration_since(self.clock.now())).unwrap_or_default();
+                self.rest = self.rest.min(left);
+                no
+            }
+            None => no.hint(format!("once somebody has looked at it: syncpkg-builder --resume {builder}")),
+        }
     }
 
     /// Claim order: priority, then age; last what this builder wants last, or had trouble with last time.

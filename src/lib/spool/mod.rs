@@ -6,6 +6,7 @@
 //! `done` (or `bad`, with a reason), and each change is one rename whose source carries owner and epoch.
 
 pub mod abort;
+pub mod aside;
 pub mod builder;
 mod census;
 pub mod check;

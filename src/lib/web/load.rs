@@ -71,12 +71,13 @@ fn builders(spool: &Spool, config: &Config, clock: &Clock) -> Result<Vec<Builder
             since: known.since,
             seen: known.seen,
             paused: known.paused,
+            aside: known.aside,
             away: clock.now().duration_since(known.seen) > lease,
             building: held.into_iter().map(|entry| entry.name.id).collect(),
             name: known.name.to_string(),
         })
     };
-    builder::listed(spool)?.into_iter().map(row).collect()
+    builder::listed(spool, clock.now())?.into_iter().map(row).collect()
 }
 
 fn ticket(spool: &Spool, facts: &Facts, entry: &Entry) -> Result<TicketRow> {

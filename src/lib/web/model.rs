@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use super::{Need, UnbuiltRow};
 use crate::names::{Id, Priority, State};
+use crate::spool::aside::Aside;
 
 /// Everything the site shows.
 #[derive(Debug, Clone, Serialize)]
@@ -86,6 +87,9 @@ pub struct BuilderRow {
     pub seen: Timestamp,
     /// A person has paused it.
     pub paused: bool,
+    /// The farm has set it aside.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub aside: Option<Aside>,
     /// It was not heard of for longer than a lease.
     pub away: bool,
     /// What it is building.
@@ -93,13 +97,14 @@ pub struct BuilderRow {
 }
 
 impl BuilderRow {
-    /// Returns its state in one word: `away`, `paused`, `building` or `idle`.
+    /// Returns its state in one word: `away`, `paused`, `aside`, `building` or `idle`.
     pub fn state(&self) -> &'static str {
-        match (self.away, self.paused, self.building.is_empty()) {
-            (true, ..) => "away",
-            (false, true, _) => "paused",
-            (false, false, false) => "building",
-            (false, false, true) => "idle",
+        match self.building.is_empty() {
+            _ if self.away => "away",
+            _ if self.paused => "paused",
+            _ if self.aside.is_some() => "aside",
+            false => "building",
+            true => "idle",
         }
     }
 }

@@ -29,7 +29,7 @@ pub enum Turn {
 pub struct Need {
     /// Whose turn it is.
     pub turn: Turn,
-    /// In one word: a state, or `paused`, `away`, `disk`, `held`, `bad`, `unbuilt`.
+    /// In one word: a state, or `paused`, `aside`, `away`, `disk`, `held`, `bad`, `unbuilt`.
     pub kind: &'static str,
     /// What it is about.
     pub what: String,
@@ -104,6 +104,9 @@ fn builders(model: &Model) -> impl Iterator<Item = Need> {
             Some(Need { since: Some(builder.seen), ..Need::admin("away", name, &href, why) })
         } else if builder.paused {
             Some(Need::admin("paused", name, &href, format!("a person has paused it; {holds}")))
+        } else if let Some(aside) = &builder.aside {
+            let need = Need::admin("aside", name, &href, format!("{}; {holds}", aside.why));
+            Some(Need { since: aside.since, ..need })
         } else {
             None
         }

@@ -162,7 +162,7 @@ fn state(value: &Value, page: &mut String) -> Formatted {
         "building" => "▸",
         "built" | "published" => "✓",
         "failed" => "✗",
-        "trouble" | "disk" | "bad" => "!",
+        "trouble" | "disk" | "bad" | "aside" => "!",
         "away" => "?",
         "aborted" => "■",
         "superseded" => "»",

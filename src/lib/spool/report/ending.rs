@@ -12,7 +12,9 @@ use crate::base::{Clock, Error, Result, lock};
 use crate::config::TroubleSection;
 use crate::names::Outcome;
 use crate::spool::product::{base_name, measure};
-use crate::spool::{Claim, Entry, Spool, Stamp, Stand, TicketName, builder, list, queue, record, waiting};
+use crate::spool::{
+    Claim, Entry, Spool, Stamp, Stand, TicketName, aside, builder, list, queue, record, waiting,
+};
 
 /// What a builder says about the end of a try.
 #[derive(Debug, Clone)]
@@ -68,6 +70,8 @@ pub fn end(
         return settle(spool, claim, ending, clock);
     }
     durable::forget(&spool.live(&claim.id, claim.epoch));
+    // What it says about the builder is no part of what is acknowledged.
+    let _ = aside::note(spool, &claim.builder, &report, trouble, clock);
     match (&entry.name.stand, ending.outcome) {
         // Of a try that was given up long ago they may have been swept between the two steps: they are put again.
         (Stand::Waiting(_), Outcome::Built) => keep_files(spool, claim, ending),
@@ -273,7 +277,10 @@ mod tests {
     fn a_ticket_ends_with_one_of_its_tries() {
         let place = tempfile::tempdir().unwrap();
         let spool = Spool::create(&place.path().join("spool")).unwrap();
-        let (clock, trouble) = (Clock::system(), TroubleSection { rest: Span::seconds(0), claims: 2 });
+        let (clock, trouble) = (
+            Clock::system(),
+            TroubleSection { rest: Span::seconds(0), claims: 2, ..TroubleSection::default() },
+        );
         queue::enqueue(&spool, &[decide::tests::ask()], &clock, Duration::ZERO).unwrap();
         let [_, last] = [(); 2].map(|()| {
             let (builder, archs) = ("b1".parse().unwrap(), vec!["x86_64".parse().unwrap()]);

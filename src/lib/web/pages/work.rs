@@ -8,6 +8,7 @@ use super::super::say::{package_dir, segment};
 use super::{Page, Place, Section, Site};
 use crate::base::Result;
 use crate::names::{Id, Priority};
+use crate::spool::aside::Aside;
 
 /// How many waiting tickets the page of the queue lists; the JSON has all of them.
 const QUEUE: usize = 1000;
@@ -73,6 +74,7 @@ struct OneBuilder<'a> {
     builder: BuilderView<'a>,
     away: bool,
     paused: bool,
+    aside: Option<&'a Aside>,
     results: String,
 }
 
@@ -152,6 +154,7 @@ pub(in super::super) fn builder(site: &Site<'_>, builder: &BuilderRow) -> Result
         builder: site.builder_view(builder),
         away: builder.away,
         paused: builder.paused,
+        aside: builder.aside.as_ref(),
         results: site.rows("../../", "Its last results", results)?,
     };
     let title = format!("Builder {}", builder.name);
