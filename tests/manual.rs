@@ -11,11 +11,12 @@ use std::process::{Command, Stdio};
 const COLUMNS: usize = 80;
 
 /// The structs of the configuration, and the headings of their keys in syncpkg.toml(5).
-const SECTIONS: [(&str, &str); 12] = [
+const SECTIONS: [(&str, &str); 13] = [
     ("Config", "Top level"),
     ("TreeSection", "[tree.NAME]"),
     ("LeaseSection", "[lease]"),
     ("TroubleSection", "[trouble]"),
+    ("KeepSection", "[keep]"),
     ("LimitSection", "[limit]"),
     ("PackageLimit", "[limit.package.NAME]"),
     ("MailSection", "[mail]"),

@@ -7,6 +7,7 @@ mod builders;
 mod by_hand;
 mod check;
 mod drop_box;
+mod expire;
 mod hook;
 mod lease;
 mod order;

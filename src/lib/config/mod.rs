@@ -14,7 +14,7 @@ pub use builder::{BuilderSection, BuilderTree, Commands, Preset, Term};
 pub use place::{Host, Place, is_plain};
 pub use read::{load, parse};
 pub use sections::{
-    Config, Format, LeaseSection, LimitSection, MailSection, NeedSection, PackageLimit, QuotaSection, Scm,
-    SshSection, Transport, TreeSection, TroubleSection,
+    Config, Format, KeepSection, LeaseSection, LimitSection, MailSection, NeedSection, PackageLimit,
+    QuotaSection, Scm, SshSection, Transport, TreeSection, TroubleSection,
 };
 pub use units::{Bytes, Span};

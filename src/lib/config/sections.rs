@@ -33,6 +33,8 @@ pub struct Config {
     pub trouble: TroubleSection,
     /// Limits of a build, with exceptions for packages.
     pub limit: LimitSection,
+    /// What is kept of what has ended.
+    pub keep: KeepSection,
     /// How mail goes out.
     pub mail: MailSection,
     /// How spools on other hosts are reached.
@@ -58,6 +60,7 @@ impl Default for Config {
             lease: LeaseSection::default(),
             trouble: TroubleSection::default(),
             limit: LimitSection::default(),
+            keep: KeepSection::default(),
             mail: MailSection::default(),
             ssh: SshSection::default(),
             quota: QuotaSection::default(),
@@ -157,6 +160,22 @@ pub struct LeaseSection {
 impl Default for LeaseSection {
     fn default() -> Self {
         Self { beat: Span::seconds(60), expires: Span::seconds(600), grace: Span::seconds(0) }
+    }
+}
+
+/// `[keep]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct KeepSection {
+    /// How long results, logs and copies of mails are kept.
+    pub results: Span,
+    /// So many of the last failures of a package and architecture are kept for ever, as its last success is.
+    pub failures: usize,
+}
+
+impl Default for KeepSection {
+    fn default() -> Self {
+        Self { results: Span::seconds(90 * 24 * 3600), failures: 5 }
     }
 }
 

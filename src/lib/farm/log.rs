@@ -5,11 +5,13 @@ use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::base::clock::shown;
 use crate::base::output::{Out, inert};
 use crate::base::watch::Watch;
 use crate::base::{Error, Result, durable};
 use crate::build::first_error;
-use crate::spool::{Entry, History, Spool, Stand, abort, list};
+use crate::names::Id;
+use crate::spool::{Entry, History, Spool, Stand, abort, expire, list};
 
 /// How long a follower goes without looking again.
 const LOOK_AGAIN: Duration = Duration::from_secs(2);
@@ -54,8 +56,22 @@ fn print_error(path: &Path, out: &mut Out) -> Result<()> {
 fn latest(spool: &Spool, text: &str) -> Result<PathBuf> {
     let mut entries = abort::meant(spool, text, History::all)?;
     entries.sort_by(|a, b| (is_running(b), &b.name.id).cmp(&(is_running(a), &a.name.id)));
-    let found = entries.iter().find_map(|entry| log_of(spool, entry));
-    found.ok_or_else(|| Error::no(format!("there is no log of {}", inert(text))))
+    if let Some(log) = entries.iter().find_map(|entry| log_of(spool, entry)) {
+        return Ok(log);
+    }
+    let gone =
+        text.parse().ok().map(|id: Id| expire::gone(spool).map(|mut gone| gone.remove(&id))).transpose()?;
+    Err(Error::no(match gone.flatten() {
+        Some((ticket, went)) => {
+            format!(
+                "the log of {} {} was removed {}: it had expired",
+                ticket.item,
+                ticket.outcome,
+                shown(went)
+            )
+        }
+        None => format!("there is no log of {}", inert(text)),
+    }))
 }
 
 fn is_running(entry: &Entry) -> bool {

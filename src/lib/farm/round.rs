@@ -12,7 +12,7 @@ use crate::base::output::inert;
 use crate::base::watch::Watch;
 use crate::base::{Clock, Error, Result, lock};
 use crate::config::Config;
-use crate::spool::{Spool, check, lease, waiting};
+use crate::spool::{Spool, check, expire, lease, waiting};
 
 /// How long the daemon rests at the most between two rounds.
 const REST: Duration = Duration::from_secs(60);
@@ -67,6 +67,7 @@ pub fn go(config: &Config, spool: &Spool, clock: &Clock) -> Result<Option<Round>
     }
     round.part(super::notify::notify(config, spool, clock));
     round.part(check::sweep(spool).map(|()| Vec::new()));
+    round.part(expire_daily(config, spool, clock).map(|()| Vec::new()));
     round.part(super::site::write(config, spool, &|_, _| (), clock).map(|()| Vec::new()));
     let errors: String = round.errors.iter().map(|error| format!("{}\n", line(error))).collect();
     durable::replace(&record(spool), format!("{}\n{errors}", clock.now()).as_bytes())?;
@@ -80,6 +81,16 @@ fn reclaim(config: &Config, spool: &Spool, clock: &Clock) -> Result<Vec<String>>
         .iter()
         .map(|entry| format!("took back {}: its builder was not heard of", entry.name.item))
         .collect())
+}
+
+/// Lets go of what is old, once a day.
+fn expire_daily(config: &Config, spool: &Spool, clock: &Clock) -> Result<()> {
+    let (record, today) = (spool.at("cache").join("expired"), clock.now().strftime("%Y-%m-%d\n").to_string());
+    if fs::read_to_string(&record).is_ok_and(|day| day == today) {
+        return Ok(());
+    }
+    expire::expire(spool, &config.keep, clock)?;
+    durable::replace(&record, today.as_bytes()).map(drop)
 }
 
 /// Returns when the last round ended; none if there never was one.

@@ -39,7 +39,7 @@ pub fn write(config: &Config, spool: &Spool, progress: &dyn Fn(usize, usize), cl
 /// # Errors
 /// A directory that cannot be read.
 pub fn numbers(config: &Config, spool: &Spool, clock: &Clock) -> Result<Vec<String>> {
-    let Counts { asked, waiting, building, built, failed, trouble, aborted, superseded, bad } =
+    let Counts { asked, waiting, building, built, failed, trouble, aborted, superseded, bad, expired } =
         web::load(spool, config, &Facts::default(), clock)?.counts;
     let parts = [
         ("waiting", waiting),
@@ -50,6 +50,7 @@ pub fn numbers(config: &Config, spool: &Spool, clock: &Clock) -> Result<Vec<Stri
         ("aborted", aborted),
         ("superseded", superseded),
         ("bad", bad),
+        ("expired", expired),
     ];
     let mut lines = vec![format!("{:<10} {asked:>8}", "asked")];
     lines.extend(parts.iter().map(|(name, count)| format!("{name:<10} {count:>8}")));

@@ -12,6 +12,7 @@ mod census;
 pub mod check;
 pub mod claim;
 mod decide;
+pub mod expire;
 mod history;
 mod index;
 pub mod lease;

@@ -15,7 +15,7 @@ const FORMAT: &str = "syncpkg spool, format 1\n";
 /// The directories of a spool; `spool-layout.md` has a section for each (a test says so).
 pub const DIRECTORIES: &[&str] = &[
     "new", "park", "run", "done", "report", "log", "live", "hold", "late", "bad", "builder", "owed", "sent",
-    "drop", "request", "upload", "lock", "cache", "tmp",
+    "expired", "drop", "request", "upload", "lock", "cache", "tmp",
 ];
 
 /// What may be there besides: a file system of its own has this in its root.

@@ -10,7 +10,7 @@ use crate::base::error::readable;
 use crate::base::{Clock, Result, durable};
 use crate::config::Config;
 use crate::names::{Id, Outcome, State};
-use crate::spool::{Entry, Report, Spool, Stand, Ticket, builder, list, report};
+use crate::spool::{Entry, Report, Spool, Stand, Ticket, builder, expire, list, report};
 
 /// The longest word from outside on a page, characters.
 const LONGEST: usize = 400;
@@ -23,12 +23,14 @@ const LONGEST_NAME: usize = 120;
 /// Something that cannot be read just now. Tickets and reports that are damaged are shown with what their names say.
 pub fn load(spool: &Spool, config: &Config, facts: &Facts, clock: &Clock) -> Result<Model> {
     let entries = list::all(spool)?;
+    let mut expired = expire::gone(spool)?;
+    entries.iter().for_each(|entry| drop(expired.remove(&entry.name.id)));
     let mut model = Model {
         title: line(&config.title, 80),
         made: clock.now(),
         paused: spool.is_paused(),
         free: facts.free,
-        counts: count(spool, &entries)?,
+        counts: count(spool, &entries, expired.len())?,
         needs: Vec::new(),
         builders: builders(spool, config, clock)?,
         tickets: entries
@@ -39,6 +41,7 @@ pub fn load(spool: &Spool, config: &Config, facts: &Facts, clock: &Clock) -> Res
         building: ids(&entries, |state| state == State::Building),
         ended: ids(&entries, |state| state != State::Waiting && state != State::Building),
         packages: Default::default(),
+        expired,
         unbuilt: facts.unbuilt.as_ref().map(|rows| rows.iter().map(unbuilt).collect()),
     };
     let since = |id: &Id| model.tickets.get(id).map(|ticket| ticket.since);
@@ -53,8 +56,8 @@ fn ids(entries: &[Entry], fits: impl Fn(State) -> bool) -> Vec<Id> {
     entries.iter().filter(|entry| fits(entry.state())).map(|entry| entry.name.id).collect()
 }
 
-fn count(spool: &Spool, entries: &[Entry]) -> Result<Counts> {
-    let mut counts = Counts::default();
+fn count(spool: &Spool, entries: &[Entry], expired: usize) -> Result<Counts> {
+    let mut counts = Counts { expired, asked: expired, ..Counts::default() };
     entries.iter().for_each(|entry| counts.add(entry.state()));
     let bad = list::names(&spool.at("bad"))?.iter().filter(|name| !name.ends_with(".why")).count();
     counts.bad = bad;

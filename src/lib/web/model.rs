@@ -10,6 +10,7 @@ use serde::Serialize;
 use super::{Need, UnbuiltRow};
 use crate::names::{Id, Priority, State};
 use crate::spool::aside::Aside;
+use crate::spool::expire::Expired;
 
 /// Everything the site shows.
 #[derive(Debug, Clone, Serialize)]
@@ -38,6 +39,9 @@ pub struct Model {
     pub ended: Vec<Id>,
     /// The packages by name.
     pub packages: BTreeMap<String, PackageRow>,
+    /// What has expired, and when it went.
+    #[serde(skip)]
+    pub expired: BTreeMap<Id, (Expired, Timestamp)>,
     /// What the trees want and the package directories lack.
     pub unbuilt: Option<Vec<UnbuiltRow>>,
 }
@@ -56,6 +60,8 @@ pub struct Counts {
     pub superseded: usize,
     /// In quarantine.
     pub bad: usize,
+    /// Ended long ago, and gone but for a line.
+    pub expired: usize,
 }
 
 impl Counts {

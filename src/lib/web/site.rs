@@ -13,6 +13,7 @@ use crate::base::{Clock, Result, durable, lock};
 use crate::config::Config;
 use crate::names::State;
 use crate::spool::Spool;
+use crate::spool::expire::Expired;
 
 /// What writing the site did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
@@ -44,6 +45,10 @@ pub fn write(
     }
     let site = Site { model: &model, engine: &engine, config };
     tickets(&site, spool, sources, &mut writer)?;
+    for (ticket, went) in site.model.expired.values() {
+        writer.forget_logs(ticket);
+        writer.page(pages::expired(&site, ticket, *went)?)?;
+    }
     lists(&site, &mut writer)?;
     for (path, bytes) in api::files(&model)? {
         writer.file(path, &bytes)?;
@@ -71,6 +76,15 @@ impl Writer<'_> {
 
     fn pages(&mut self, pages: impl IntoIterator<Item = Page>) -> Result<()> {
         pages.into_iter().try_for_each(|page| self.page(page))
+    }
+
+    /// Their excerpts go first: they vouch for the copies.
+    fn forget_logs(&self, ticket: &Expired) {
+        for epoch in 1..=ticket.epoch {
+            for end in ["json", "txt"] {
+                durable::forget(&self.root.join(format!("log/{}.{epoch}.{end}", ticket.id)));
+            }
+        }
     }
 
     fn count(&mut self, files: usize, changed: usize) {

@@ -30,6 +30,7 @@ const PAGES: &[(&str, &str)] = built_in![
     "packages.html",
     "package.html",
     "ticket.html",
+    "expired.html",
     "failing.html",
     "recent.html",
     "unbuilt.html",

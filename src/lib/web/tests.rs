@@ -86,11 +86,12 @@ fn the_accounting_adds_up() {
         aborted: 1,
         superseded: 1,
         bad: 1,
+        expired: 0,
     };
     assert_eq!(counts, expected);
     farm.write().unwrap();
     let front = std::fs::read_to_string(farm.config.site.join("index.html")).unwrap();
-    let sum = "15 asked = 3 waiting + 2 building + 4 built + 2 failed + 1 trouble + 1 aborted + 1 superseded + 1 bad";
+    let sum = "15 asked = 3 waiting + 2 building + 4 built + 2 failed + 1 trouble + 1 aborted + 1 superseded + 1 bad + 0 expired";
     assert!(front.contains(sum));
 }
 

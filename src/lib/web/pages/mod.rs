@@ -16,7 +16,7 @@ use crate::config::Config;
 pub(super) use front::{front, help, missing};
 pub(super) use package::{package, packages};
 pub(super) use rows::{failing, recent, unbuilt};
-pub(super) use ticket::{LogView, ticket};
+pub(super) use ticket::{LogView, expired, ticket};
 pub(super) use work::{builder, builders, queue};
 
 /// What every page is made of.

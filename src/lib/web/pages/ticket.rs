@@ -9,7 +9,9 @@ use super::super::model::{FileRow, TicketRow, Try};
 use super::super::say::package_dir;
 use super::{Page, Place, Section, Site};
 use crate::base::Result;
-use crate::names::{Id, Priority, State};
+use crate::base::clock::age;
+use crate::names::{Id, Item, Priority, State};
+use crate::spool::expire::Expired;
 
 /// What the page shows of the log of the last try that has one.
 pub(in super::super) struct LogView {
@@ -142,6 +144,41 @@ pub(in super::super) fn ticket(site: &Site<'_>, ticket: &TicketRow, log: Option<
         abort: open.then(|| site.config.abort_line(ticket.id.as_str())),
     };
     site.page(Place { section: Section::None, title: &title, path, now: false }, "ticket.html", &view)
+}
+
+#[derive(Serialize)]
+struct ExpiredView<'a> {
+    root: &'a str,
+    id: &'a Id,
+    name: &'a str,
+    dir: String,
+    version: String,
+    arch: &'a str,
+    state: State,
+    ended: Timestamp,
+    went: Timestamp,
+    kept: String,
+}
+
+/// Returns the page of a ticket that expired: its address holds for ever.
+pub(in super::super) fn expired(site: &Site<'_>, ticket: &Expired, went: Timestamp) -> Result<Page> {
+    let Item { name, version, release, arch } = &ticket.item;
+    let version = format!("{version}-{release}");
+    let title = format!("{name} {version} {arch}");
+    let view = ExpiredView {
+        root: "../../",
+        id: &ticket.id,
+        name: name.as_str(),
+        dir: package_dir(name.as_str()),
+        version,
+        arch: arch.as_str(),
+        state: ticket.outcome.into(),
+        ended: ticket.ended,
+        went,
+        kept: age(went.duration_since(ticket.ended)),
+    };
+    let path = format!("ticket/{}/index.html", ticket.id);
+    site.page(Place { section: Section::None, title: &title, path, now: false }, "expired.html", &view)
 }
 
 fn try_view(one: &Try) -> TryView<'_> {
