@@ -87,6 +87,8 @@ fn an_interrupted_expiry_is_finished_by_the_next() {
     fs::remove_file(farm.at("spool/report").join(report)).unwrap();
     fs::remove_file(farm.at("spool/log").join(log)).unwrap();
     assert!(farm.ok("syncpkg-stats --text").contains("expired           0\n"), "{ticket} is still there");
+    let problems = farm.run("syncpkg-check").out;
+    assert!(!problems.contains("has no report"), "{problems}");
     farm.ok("syncpkg-expire");
     assert_eq!(left_of(&farm, &first), [""; 0]);
     assert!(farm.ok("syncpkg-stats --text").contains("expired           1\n"));

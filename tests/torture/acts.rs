@@ -44,7 +44,7 @@ pub const FEW: [Act; 4] = [ENQUEUE, CLAIM, BUILT, ABORT];
 pub const FINDING: [Act; 3] = [BATCH, BEAT, NOTIFY];
 
 /// All of them.
-pub const ALL: [Act; 22] = [
+pub const ALL: [Act; 23] = [
     INIT,
     ENQUEUE,
     BATCH,
@@ -103,6 +103,13 @@ pub const ALL: [Act; 22] = [
         stage.ok("syncpkg-stats");
         fs::remove_dir_all(stage.at("www")).unwrap();
         "syncpkg-stats".to_owned()
+    }),
+    Act::new("expire", Repeat::Same, |stage| {
+        busy(stage);
+        stage.ok("syncpkg-enqueue --force tool");
+        stage.ok("syncpkg-abort tool");
+        stage.later(100 * 24 * 3600);
+        "syncpkg-expire".to_owned()
     }),
     Act::new("unbuilt", Repeat::Rest, |stage| {
         busy(stage);

@@ -15,7 +15,7 @@ use serde::Serialize;
 use super::census::{Census, hash, suspects};
 use super::index::Index;
 use super::place::{DIRECTORIES, TOLERATED, make};
-use super::{Entry, Report, Spool, Stand, TicketName, list, queue};
+use super::{Entry, Report, Spool, Stand, TicketName, expire, list, queue};
 use crate::base::durable::{self, Shift, is_dir};
 use crate::base::error::Kind;
 use crate::base::{Clock, Result, lock, output};
@@ -282,6 +282,10 @@ impl Checkup<'_> {
         let Err(error) = Report::read(&path) else { return Ok(()) };
         if error.kind == Kind::Again {
             return Err(error);
+        }
+        // It is just going, or whoever let it go was killed.
+        if expire::gone(self.spool)?.contains_key(&entry.name.id) {
+            return Ok(());
         }
         let path = entry.path.strip_prefix(self.spool.root()).unwrap_or(&entry.path);
         let path = path.to_string_lossy().into_owned();
