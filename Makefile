@@ -56,6 +56,8 @@ lint:                   ## formatting, clippy, licences and advisories, shell sc
 install:                ## programs, manual, units, examples; then install-master or install-builder
 	install -d $(DESTDIR)$(PREFIX)/bin $(DOC)/hooks
 	for p in $(PROGRAMS); do install -m 755 $(TARGET)/$$p $(DESTDIR)$(PREFIX)/bin/ || exit 1; done
+	install -d $(DESTDIR)$(PREFIX)/lib/syncpkg/cgi
+	ln -sf ../../../bin/syncweb $(DESTDIR)$(PREFIX)/lib/syncpkg/cgi/control
 	for m in $(wildcard packaging/man/*.[1-8]); do \
 		install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man$${m##*.} $$m || exit 1; done
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/lib/systemd/system $(UNITS)

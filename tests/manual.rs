@@ -11,7 +11,7 @@ use std::process::{Command, Stdio};
 const COLUMNS: usize = 80;
 
 /// The structs of the configuration, and the headings of their keys in syncpkg.toml(5).
-const SECTIONS: [(&str, &str); 13] = [
+const SECTIONS: [(&str, &str); 14] = [
     ("Config", "Top level"),
     ("TreeSection", "[tree.NAME]"),
     ("LeaseSection", "[lease]"),
@@ -19,6 +19,7 @@ const SECTIONS: [(&str, &str); 13] = [
     ("KeepSection", "[keep]"),
     ("LimitSection", "[limit]"),
     ("PackageLimit", "[limit.package.NAME]"),
+    ("WebSection", "[web]"),
     ("MailSection", "[mail]"),
     ("SshSection", "[ssh]"),
     ("QuotaSection", "[quota]"),

@@ -6,6 +6,7 @@ mod aside;
 mod builders;
 mod by_hand;
 mod check;
+mod control;
 mod drop_box;
 mod expire;
 mod hook;

@@ -63,7 +63,8 @@ impl Found {
 fn keep(files: &mut BTreeMap<String, Vec<u8>>, root: &Path, place: &Path) -> Result<(), String> {
     for entry in walkdir::WalkDir::new(place).into_iter().filter_map(Result::ok) {
         let name = entry.file_name().to_string_lossy();
-        let again = name.ends_with(".why") || place.ends_with("builder") && [".toml", ".aside"].iter().any(|end| name.ends_with(end));
+        let again = name.ends_with(".why")
+            || place.ends_with("builder") && [".toml", ".aside"].iter().any(|end| name.ends_with(end));
         if entry.file_type().is_file() && !name.starts_with('.') && !again {
             let bytes = fs::read(entry.path()).map_err(|error| format!("{name}: {error}"))?;
             files.insert(entry.path().strip_prefix(root).unwrap().display().to_string(), bytes);

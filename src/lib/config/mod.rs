@@ -15,6 +15,6 @@ pub use place::{Host, Place, is_plain};
 pub use read::{load, parse};
 pub use sections::{
     Config, Format, KeepSection, LeaseSection, LimitSection, MailSection, NeedSection, PackageLimit,
-    QuotaSection, Scm, SshSection, Transport, TreeSection, TroubleSection,
+    QuotaSection, Role, Scm, SshSection, Transport, TreeSection, TroubleSection, WebSection,
 };
 pub use units::{Bytes, Span};

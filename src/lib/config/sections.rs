@@ -35,6 +35,8 @@ pub struct Config {
     pub limit: LimitSection,
     /// What is kept of what has ended.
     pub keep: KeepSection,
+    /// What may be asked for through the web.
+    pub web: WebSection,
     /// How mail goes out.
     pub mail: MailSection,
     /// How spools on other hosts are reached.
@@ -61,6 +63,7 @@ impl Default for Config {
             trouble: TroubleSection::default(),
             limit: LimitSection::default(),
             keep: KeepSection::default(),
+            web: WebSection::default(),
             mail: MailSection::default(),
             ssh: SshSection::default(),
             quota: QuotaSection::default(),
@@ -160,6 +163,38 @@ pub struct LeaseSection {
 impl Default for LeaseSection {
     fn default() -> Self {
         Self { beat: Span::seconds(60), expires: Span::seconds(600), grace: Span::seconds(0) }
+    }
+}
+
+/// Who may do something through the web, of those who have signed in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// Everybody.
+    User,
+    /// The maintainer of that package, and the admins.
+    Maintainer,
+    /// The admins.
+    Admin,
+}
+
+/// `[web]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct WebSection {
+    /// The user that syncweb runs as: in its requests the asker is who has signed in; none: no control from the web.
+    pub user: Option<String>,
+    /// Who may have something built again.
+    pub force: Role,
+    /// Who may end something.
+    pub abort: Role,
+    /// Who may do everything.
+    pub admins: Vec<String>,
+}
+
+impl Default for WebSection {
+    fn default() -> Self {
+        Self { user: None, force: Role::User, abort: Role::User, admins: Vec::new() }
     }
 }
 

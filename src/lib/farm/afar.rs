@@ -138,7 +138,7 @@ impl Afar<'_> {
         let alone = if names.is_empty() { None } else { lock::if_free(&place.join(".lock"))? };
         for name in names.iter().filter(|_| alone.is_some()) {
             let path = place.join(name);
-            match drop_box::open(&path).and_then(|(by, request)| self.act(&by, &request)) {
+            match drop_box::open(&path, None).and_then(|(by, request)| self.act(&by.to_string(), &request)) {
                 Ok(said) => lines.extend(said),
                 Err(error) if error.may_pass() => return Err(error),
                 Err(error) => {

@@ -14,10 +14,12 @@ use super::push::{self, Push};
 use super::user_name;
 use crate::base::durable::{self, Put};
 use crate::base::error::Kind;
+use crate::base::error::readable;
 use crate::base::{Clock, Error, Result, lock};
-use crate::config::Config;
+use crate::config::{Config, Role};
 use crate::names::Id;
-use crate::spool::{Spool, check::quarantine, list};
+use crate::spool::abort as tickets;
+use crate::spool::{Entry, History, Spool, check::quarantine, list};
 
 /// The largest request that is read, bytes: a push of 10,000 recipes fits.
 const LARGEST: u64 = 1 << 20;
@@ -69,7 +71,28 @@ impl Request {
 #[derive(Debug, Serialize, Deserialize)]
 struct Letter {
     format: u32,
+    /// Who has signed in at the web server; believed only in files of its user.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    user: Option<String>,
     request: Request,
+}
+
+/// Who asks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum From {
+    /// A user of this host.
+    Host(String),
+    /// Somebody who has signed in at the web server.
+    Web(String),
+}
+
+impl std::fmt::Display for From {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Host(name) => write!(f, "{name}"),
+            Self::Web(name) => write!(f, "{name} (web)"),
+        }
+    }
 }
 
 /// A request that was acted on, as kept in `request/DAY/`.
@@ -87,16 +110,27 @@ struct Acted {
 /// # Errors
 /// `Wrong` when this user may not; a request too large; a failing system call.
 pub fn hand_in(place: &Path, request: &Request, clock: &Clock) -> Result<()> {
+    hand_in_for(None, place, request, clock).map(drop)
+}
+
+/// Puts a request into the drop box `place` as [`hand_in`] does, for the `user` who has signed in at the web server;
+/// returns its ID.
+///
+/// # Errors
+/// As [`hand_in`].
+pub(super) fn hand_in_for(user: Option<&str>, place: &Path, request: &Request, clock: &Clock) -> Result<Id> {
     request.bounded()?;
-    let letter = Letter { format: 1, request: request.clone() };
+    let id = Id::new(clock.now());
+    let letter = Letter { format: 1, user: user.map(str::to_owned), request: request.clone() };
     let text = toml::to_string(&letter)
         .map_err(|source| Error::wrong(format!("cannot write the request: {source}")))?;
     if text.len() as u64 > LARGEST {
         return Err(Error::wrong("cannot hand in the request: it is larger than 1 MiB"));
     }
-    durable::hand_in(place, &format!("{}.toml", Id::new(clock.now())), text.as_bytes()).map_err(|error| {
+    durable::hand_in(place, &format!("{id}.toml"), text.as_bytes()).map_err(|error| {
         error.hint(format!("whoever may create files in {} may ask: see spool-layout.md", place.display()))
-    })
+    })?;
+    Ok(id)
 }
 
 /// Acts on what lies in the drop box; returns what was done, a line each. A request that must be tried again
@@ -119,12 +153,15 @@ pub fn act(config: &Config, spool: &Spool, clock: &Clock) -> Result<Vec<String>>
 }
 
 fn act_on(config: &Config, spool: &Spool, path: &Path, clock: &Clock) -> Result<Vec<String>> {
-    let (by, request) = match open(path) {
+    let (from, request) = match open(path, config.web.user.as_deref()) {
         Ok(opened) => opened,
         Err(error) if error.kind == Kind::Again => return Err(error),
         Err(error) => return quarantine(spool, path, &error.to_string()).map(|()| vec![error.to_string()]),
     };
-    let answers = match carry_out(config, spool, &by, &request, clock) {
+    let by = from.to_string();
+    let done =
+        may(config, spool, &from, &request).and_then(|()| carry_out(config, spool, &by, &request, clock));
+    let answers = match done {
         Ok(answers) => answers,
         Err(error) if error.may_pass() => return Err(error),
         Err(error) => vec![error.to_string()],
@@ -135,8 +172,9 @@ fn act_on(config: &Config, spool: &Spool, path: &Path, clock: &Clock) -> Result<
     Ok(lines)
 }
 
-/// Who asks is who owns the file; a file with two names may be somebody else's.
-pub(super) fn open(path: &Path) -> Result<(String, Request)> {
+/// Who asks is who owns the file, or, when that is the web server's user, who has signed in there. A file with two names
+/// may be somebody else's.
+pub(super) fn open(path: &Path, web: Option<&str>) -> Result<(From, Request)> {
     let file = durable::open_regular(path)?;
     let meta = file.metadata().map_err(|source| Error::io("look at", path, source))?;
     if meta.nlink() != 1 {
@@ -151,7 +189,89 @@ pub(super) fn open(path: &Path) -> Result<(String, Request)> {
         return Err(wrong("its format is not 1".to_owned()));
     }
     letter.request.bounded()?;
-    Ok((user_name(meta.uid()), letter.request))
+    let owner = user_name(meta.uid());
+    let from = match letter.user {
+        _ if web != Some(owner.as_str()) => From::Host(owner),
+        Some(user) => From::Web(user),
+        None => return Err(wrong("it does not say who has signed in".to_owned())),
+    };
+    Ok((from, letter.request))
+}
+
+/// Who has signed in at the web server may do what the configuration says, and nothing else.
+fn may(config: &Config, spool: &Spool, from: &From, request: &Request) -> Result<()> {
+    let (From::Web(user), web) = (from, &config.web) else { return Ok(()) };
+    let (role, act, what) = match request {
+        Request::Enqueue { items, .. } => (web.force, "force", items.as_slice()),
+        Request::Abort { what, .. } => (web.abort, "abort", std::slice::from_ref(what)),
+        Request::Push(_) => return Err(Error::wrong(format!("{user} cannot push through the web"))),
+    };
+    let may = match role {
+        _ if web.admins.contains(user) => true,
+        Role::User => true,
+        Role::Admin => false,
+        Role::Maintainer => {
+            what.iter().try_fold(true, |all, what| Ok::<_, Error>(all && maintains(spool, user, what)?))?
+        }
+    };
+    let what = what.join(" ");
+    if may { Ok(()) } else { Err(Error::wrong(format!("{user} may not {act} {what}: ask {}", asked(role)))) }
+}
+
+fn asked(role: Role) -> &'static str {
+    match role {
+        Role::User | Role::Admin => "an admin",
+        Role::Maintainer => "its maintainer or an admin",
+    }
+}
+
+/// Tells whether every ticket that `what` means names `user` as its maintainer: by address, or its part before the @.
+fn maintains(spool: &Spool, user: &str, what: &str) -> Result<bool> {
+    let meant = tickets::meant(spool, what, History::last)?;
+    let is_theirs = |entry: &Entry| -> Result<bool> {
+        let maintainer = readable(entry.ticket())?.and_then(|ticket| ticket.maintainer).unwrap_or_default();
+        let address = maintainer.rsplit('<').next().unwrap_or_default().trim_end_matches('>').trim();
+        let local = address.split('@').next().unwrap_or_default();
+        Ok([address, local].iter().any(|name| name.eq_ignore_ascii_case(user)))
+    };
+    Ok(!meant.is_empty()
+        && meant.iter().try_fold(true, |all, entry| Ok::<_, Error>(all && is_theirs(entry)?))?)
+}
+
+/// A request that was handed in, as far as it has come: what lies in the box, or what came of it.
+pub(super) enum Progress {
+    /// It waits for the next round.
+    Waits(Request),
+    /// It was acted on.
+    Acted {
+        /// Who asked.
+        by: String,
+        /// What for.
+        request: Request,
+        /// When.
+        at: jiff::Timestamp,
+        /// What came of it.
+        answers: Vec<String>,
+    },
+}
+
+/// Returns how far the request `id` has come; none when there is no such.
+///
+/// # Errors
+/// It cannot be read just now.
+pub(super) fn progress(spool: &Spool, id: &Id) -> Result<Option<Progress>> {
+    let name = format!("{id}.toml");
+    // The box first: it is emptied after the answer is filed.
+    let waits = readable(durable::read(&spool.at("drop").join(&name), LARGEST))?;
+    for day in list::names(&spool.at("request"))?.iter().filter(|day| day.as_str() >= id.day()) {
+        let read = readable(durable::read(&spool.at("request").join(day).join(&name), 2 * LARGEST))?;
+        if let Some(acted) = read.and_then(|bytes| toml::from_slice::<Acted>(&bytes).ok()) {
+            let Acted { by, at, answers, request, .. } = acted;
+            return Ok(Some(Progress::Acted { by, request, at, answers }));
+        }
+    }
+    let letter = waits.and_then(|bytes| toml::from_slice::<Letter>(&bytes).ok());
+    Ok(letter.map(|letter| Progress::Waits(letter.request)))
 }
 
 fn carry_out(

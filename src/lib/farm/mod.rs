@@ -6,6 +6,7 @@ pub mod abort;
 pub mod afar;
 pub mod ask;
 pub mod check;
+pub mod control;
 pub mod drop_box;
 pub mod gate;
 pub mod hook;

@@ -3,6 +3,7 @@
 //!
 //! Owns: the common options, exit statuses, `program: text` lines, "root acts as the spool's owner".
 
+mod cgi;
 mod identity;
 mod options;
 mod service;
@@ -30,6 +31,7 @@ use crate::spool::Spool;
 use crate::spool::listed::Listed;
 use crate::tree::{self, Desk};
 
+pub use cgi::cgi;
 pub use identity::Caller;
 pub use options::{Abilities, Common, Json};
 pub use service::service;

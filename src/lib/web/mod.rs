@@ -6,6 +6,7 @@
 //! loaded and escaped when it is shown; the same spool at the same time makes the same bytes.
 
 mod api;
+pub mod control;
 mod facts;
 mod load;
 mod log;

@@ -36,6 +36,9 @@ const PAGES: &[(&str, &str)] = built_in![
     "unbuilt.html",
     "help.html",
     "404.html",
+    "control.html",
+    "request.html",
+    "refused.html",
     "needs.html",
     "rows.html",
 ];

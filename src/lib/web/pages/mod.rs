@@ -58,7 +58,7 @@ const NAVIGATION: [(Section, &str, &str); 8] = [
 ];
 
 #[derive(Serialize)]
-struct Link {
+pub(super) struct Link {
     label: &'static str,
     href: String,
     current: bool,
@@ -66,14 +66,35 @@ struct Link {
 
 /// The frame around a page's own text.
 #[derive(Serialize)]
-struct Frame<'a> {
-    title: &'a str,
-    farm: &'a str,
-    root: &'a str,
-    nav: Vec<Link>,
-    body: &'a str,
+pub(super) struct Frame<'a> {
+    /// What the page is about.
+    pub title: &'a str,
+    /// How the farm is called.
+    pub farm: &'a str,
+    /// The way up to the site's root.
+    pub root: &'a str,
+    /// The other pages.
+    pub nav: Vec<Link>,
+    /// The page's own text.
+    pub body: &'a str,
     /// On pages about now only: those about the past must not change because time passes.
-    made: Option<jiff::Timestamp>,
+    pub made: Option<jiff::Timestamp>,
+}
+
+/// Returns the navigation of a page from which `root` leads to the site's root.
+fn links(root: &str, current: Section, shown: impl Fn(Section, &str) -> bool) -> Vec<Link> {
+    let entries = NAVIGATION.iter().filter(|(section, _, href)| shown(*section, href));
+    let link = |(section, label, href): &(Section, &'static str, &str)| Link {
+        label,
+        href: format!("{root}{href}"),
+        current: *section == current,
+    };
+    entries.map(link).collect()
+}
+
+/// Returns the navigation of a page that is no part of the site: to what is there.
+pub(super) fn links_to(root: &str, is_there: impl Fn(&str) -> bool) -> Vec<Link> {
+    links(root, Section::None, |_, href| is_there(href))
 }
 
 /// What distinguishes one page's frame from another's.
@@ -95,17 +116,13 @@ impl Site<'_> {
     }
 
     fn frame(&self, place: &Place<'_>, root: &str, body: &str) -> Result<String> {
-        let shown = |section: &Section| *section != Section::Unbuilt || self.model.unbuilt.is_some();
-        let link = |(section, label, href): &(Section, &'static str, &str)| Link {
-            label,
-            href: format!("{root}{href}"),
-            current: *section == place.section,
-        };
         let frame = Frame {
             title: place.title,
             farm: &self.model.title,
             root,
-            nav: NAVIGATION.iter().filter(|(section, ..)| shown(section)).map(link).collect(),
+            nav: links(root, place.section, |section, _| {
+                section != Section::Unbuilt || self.model.unbuilt.is_some()
+            }),
             body,
             made: place.now.then_some(self.model.made),
         };

@@ -49,6 +49,8 @@ struct One<'a> {
     name: &'a str,
     maintainer: Option<&'a str>,
     stands: Vec<Stand<'a>>,
+    /// There is a form to force and abort with.
+    control: bool,
     more: usize,
     history: String,
 }
@@ -158,6 +160,7 @@ pub(in super::super) fn package(site: &Site<'_>, package: &PackageRow) -> Result
         name: &package.name,
         maintainer: newest.and_then(|ticket| ticket.maintainer.as_deref()),
         stands: package.stands.iter().filter_map(|row| stand(site, &package.name, row)).collect(),
+        control: site.config.web.user.is_some(),
         more: package.tickets.len().saturating_sub(HISTORY),
         history: site.rows("../../", "History, latest first", history)?,
     };

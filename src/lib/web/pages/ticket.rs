@@ -52,6 +52,8 @@ struct View<'a> {
     reproduce: Option<String>,
     force: Option<String>,
     abort: Option<String>,
+    /// There is a form for them.
+    control: bool,
 }
 
 #[derive(Serialize)]
@@ -142,6 +144,7 @@ pub(in super::super) fn ticket(site: &Site<'_>, ticket: &TicketRow, log: Option<
             .map(|lines| lines.join("\n")),
         force: (!open).then(|| site.config.force_line(&ticket.tree, &ticket.name)),
         abort: open.then(|| site.config.abort_line(ticket.id.as_str())),
+        control: site.config.web.user.is_some(),
     };
     site.page(Place { section: Section::None, title: &title, path, now: false }, "ticket.html", &view)
 }
