@@ -26,6 +26,7 @@ test:                   ## all tests
 torture:                ## what takes minutes: killed and refused at every system call, raced by many processes
 	packaging/needs torture
 	SYNCPKG_TORTURE=all $(CARGO) test --release --locked --test torture -- --include-ignored --nocapture --test-threads=2
+	$(CARGO) test --release --locked --test hosts -- --include-ignored --nocapture --test-threads=3
 	PROPTEST_CASES=20000 $(CARGO) test --release --locked --test model -- --nocapture
 
 # TREE is a git repository of FrugalBuilds, PRELUDE the file fwmakepkg, REVISION what of it is read.
