@@ -62,7 +62,7 @@ install:                ## programs, manual, units, examples; then install-maste
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/lib/systemd/system $(UNITS)
 	install -D -m 644 packaging/sysusers.d/syncpkg.conf $(DESTDIR)$(PREFIX)/lib/sysusers.d/syncpkg.conf
 	install -D -m 644 packaging/tmpfiles.d/syncpkg.conf $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/syncpkg.conf
-	install -m 644 packaging/syncpkg.toml packaging/apache/*.conf cron/* LICENSE-* $(DOC)/
+	install -m 644 packaging/syncpkg.toml packaging/tutorial.md packaging/apache/*.conf cron/* LICENSE-* $(DOC)/
 	install -m 644 packaging/hooks/* $(DOC)/hooks/
 	install -D -m 755 packaging/fst/unbuilt $(DOC)/fst/unbuilt
 

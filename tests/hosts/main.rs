@@ -7,6 +7,7 @@ mod farm;
 mod faults;
 mod host;
 mod odd;
+mod tutorial;
 
 use std::io::Write;
 use std::time::{Duration, Instant};
