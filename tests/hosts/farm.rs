@@ -6,8 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 
 use serde_json::Value;
 
-use crate::host::Host;
-use crate::until;
+use crate::host::{Host, until};
 
 /// A lease, seconds. It is lost by who is not heard of for so long, and found out by a round as often.
 pub const LEASE: u64 = 4;

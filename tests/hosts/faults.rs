@@ -5,8 +5,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use crate::farm::{Farm, LEASE, Side, Size};
-use crate::host::allowed;
-use crate::say;
+use crate::host::{allowed, say};
 
 /// Where it goes wrong.
 #[derive(Debug, Clone, Copy)]

@@ -2,10 +2,10 @@
 //! what differs from this machine's is its own, in memory. Nothing of them is left when the test ends, however it ends.
 
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-
-use crate::say;
+use std::time::{Duration, Instant};
 
 /// Whatever a host is told is done in time.
 const LIMIT: &str = "60";
@@ -211,4 +211,19 @@ fn ready(mut command: Command) -> Child {
     let read = child.stdout.as_mut().unwrap().read_exact(&mut said);
     assert!(read.is_ok() && said == *b"ready\n", "{command:?} did not begin");
     child
+}
+
+/// Says it at once, also when nobody asked for what tests print.
+pub fn say(text: &str) {
+    let _ = writeln!(std::io::stderr(), "{text}");
+}
+
+/// Waits until `done` says so, at the most `seconds`; fails with `what` and `more` otherwise.
+#[track_caller]
+pub fn until(more: &dyn Fn() -> String, what: &str, seconds: u64, mut done: impl FnMut() -> bool) {
+    let end = Instant::now() + Duration::from_secs(seconds);
+    while !done() {
+        assert!(Instant::now() < end, "not within {seconds} s: {what}\n{}", more());
+        std::thread::sleep(Duration::from_millis(50));
+    }
 }

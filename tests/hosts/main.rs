@@ -8,21 +8,3 @@ mod faults;
 mod host;
 mod odd;
 mod tutorial;
-
-use std::io::Write;
-use std::time::{Duration, Instant};
-
-/// Says it at once, also when nobody asked for what tests print.
-fn say(text: &str) {
-    let _ = writeln!(std::io::stderr(), "{text}");
-}
-
-/// Waits until `done` says so, at the most `seconds`; fails with `what` and `more` otherwise.
-#[track_caller]
-fn until(more: &dyn Fn() -> String, what: &str, seconds: u64, mut done: impl FnMut() -> bool) {
-    let end = Instant::now() + Duration::from_secs(seconds);
-    while !done() {
-        assert!(Instant::now() < end, "not within {seconds} s: {what}\n{}", more());
-        std::thread::sleep(Duration::from_millis(50));
-    }
-}

@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use crate::farm::{Farm, LEASE, Side, Size};
 use crate::faults::{Fault, Point, happens};
-use crate::host::allowed;
-use crate::{say, until};
+use crate::host::{allowed, say, until};
 
 const SMALL: Size = Size { bytes: 300_000, takes: 0.1 };
 

@@ -3,8 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use crate::host::{Host, allowed};
-use crate::say;
+use crate::host::{Host, allowed, say};
 
 /// A line somebody types, and what he sees then.
 struct Typed {
