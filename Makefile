@@ -26,6 +26,7 @@ test:                   ## all tests
 torture:                ## what takes minutes: killed and refused at every system call, raced by many processes
 	packaging/needs torture
 	SYNCPKG_TORTURE=all $(CARGO) test --release --locked --test torture -- --include-ignored --nocapture --test-threads=2
+	$(CARGO) test --release --locked --test hosts -- --include-ignored --nocapture --test-threads=3
 	PROPTEST_CASES=20000 $(CARGO) test --release --locked --test model -- --nocapture
 
 # TREE is a git repository of FrugalBuilds, PRELUDE the file fwmakepkg, REVISION what of it is read.
@@ -38,7 +39,7 @@ agreement:              ## whether each recipe of TREE is read as a plain bash w
 bench:                  ## what everything costs, beside the disk and others like it; leave the machine idle
 	packaging/needs bench
 	$(CARGO) build --release --locked
-	for b in floor process peers wait memory flat recipes hook; do $(CARGO) bench --locked --bench $$b || exit 1; done
+	for b in floor process peers wait memory flat recipes hook remote; do $(CARGO) bench --locked --bench $$b || exit 1; done
 
 lint:                   ## formatting, clippy, licences and advisories, shell scripts
 	$(CARGO) fmt --check
@@ -63,7 +64,7 @@ install:                ## programs, manual, units, examples; then install-maste
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/lib/systemd/system $(UNITS)
 	install -D -m 644 packaging/sysusers.d/syncpkg.conf $(DESTDIR)$(PREFIX)/lib/sysusers.d/syncpkg.conf
 	install -D -m 644 packaging/tmpfiles.d/syncpkg.conf $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/syncpkg.conf
-	install -m 644 packaging/syncpkg.toml packaging/apache/*.conf cron/* LICENSE-* $(DOC)/
+	install -m 644 packaging/syncpkg.toml packaging/tutorial.md packaging/apache/*.conf cron/* LICENSE-* $(DOC)/
 	install -m 644 packaging/hooks/* $(DOC)/hooks/
 	install -D -m 755 packaging/fst/unbuilt $(DOC)/fst/unbuilt
 

@@ -42,7 +42,7 @@ struct Args {
     install: bool,
     /// Which builder
     name: Option<Builder>,
-    /// Its public key
+    /// Its public key; - is standard input
     #[arg(requires = "key")]
     file: Option<PathBuf>,
 }
@@ -61,7 +61,11 @@ fn run(args: Args, scene: &mut Scene) -> Result<Status> {
 }
 
 fn key(args: &Args, name: &Builder, scene: &mut Scene) -> Result<Status> {
-    let line = key::line(name, args.file.as_deref().unwrap_or(Path::new("")), scene.config_file.as_deref())?;
+    let text = match args.file.as_deref() {
+        Some(file) if file != Path::new("-") => key::read(file)?,
+        Some(_) | None => program::input_lines()?.join("\n"),
+    };
+    let line = key::line(name, &text, scene.config_file.as_deref())?;
     if args.install {
         let (owner, _) = scene.own_spool()?.owner()?;
         let file = key::install(&line, owner)?;

@@ -5,7 +5,6 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use syncpkg::program::{self, Common, Scene, Status};
-use syncpkg::spool::Spool;
 
 /// Creates an empty spool; does nothing to one that exists.
 #[derive(Parser)]
@@ -27,5 +26,5 @@ fn main() -> ExitCode {
 }
 
 fn init(_: Args, scene: &mut Scene) -> syncpkg::base::Result<Status> {
-    Spool::create(&scene.config.spool).map(|_| Status::Done)
+    scene.make_spool().map(|()| Status::Done)
 }

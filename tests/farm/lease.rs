@@ -1,6 +1,6 @@
 //! Leases, epochs and trouble: nothing a builder does, or does not do, loses a ticket.
 
-use crate::stage::Farm;
+use crate::stage::{Farm, until};
 
 #[test]
 fn a_builder_that_is_not_heard_of_loses_its_claim_and_its_late_report_is_refused() {
@@ -280,4 +280,15 @@ fn a_builder_that_is_not_heard_of_is_away_since_then() {
         farm.later(1).ok("syncpkg-builder"),
         "b1  x86_64  away since 2026-11-22 12:00:00 UTC  seen 10 min ago\n"
     );
+}
+
+#[test]
+fn a_lease_that_is_shorter_than_a_minute_is_lost_within_two_of_them() {
+    let farm = Farm::new();
+    farm.configure("[lease]\nbeat = \"1s\"\nexpires = \"2s\"\n");
+    farm.push("gcc", "");
+    farm.claim("b1");
+    let mut daemon = farm.start("syncpkgd");
+    until("the claim is lost", 30, || farm.states("") == ["gcc waiting"]);
+    Farm::end(&mut daemon);
 }

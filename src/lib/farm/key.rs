@@ -20,13 +20,20 @@ const TYPES: [&str; 7] = [
     "ssh-rsa",
 ];
 
-/// Returns the line for the public key in `file`: `command="SHELL BUILDER",restrict TYPE KEY COMMENT`.
+/// Returns what the file of a public key says.
 ///
 /// # Errors
-/// It holds no public key, or more than one.
-pub fn line(builder: &Builder, file: &Path, config: Option<&Path>) -> Result<String> {
-    let text = String::from_utf8_lossy(&durable::read(file, LARGEST)?).into_owned();
-    let wrong = |what: &str| Error::wrong(format!("cannot use {}: {what}", inert(&file.to_string_lossy())));
+/// It cannot be read.
+pub fn read(file: &Path) -> Result<String> {
+    Ok(String::from_utf8_lossy(&durable::read(file, LARGEST)?).into_owned())
+}
+
+/// Returns the line for the public key `text`: `command="SHELL BUILDER",restrict TYPE KEY COMMENT`.
+///
+/// # Errors
+/// It is no public key, or more than one.
+pub fn line(builder: &Builder, text: &str, config: Option<&Path>) -> Result<String> {
+    let wrong = |what: &str| Error::wrong(format!("cannot let {builder} in: {what}"));
     let mut lines = text.lines().filter(|line| !line.trim().is_empty());
     let (Some(key), None) = (lines.next(), lines.next()) else {
         return Err(wrong("a public key is one line").hint("it is the file that ends in .pub"));
@@ -35,7 +42,7 @@ pub fn line(builder: &Builder, file: &Path, config: Option<&Path>) -> Result<Str
     let (kind, body) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
     let in_body = |byte: u8| byte.is_ascii_alphanumeric() || b"+/=".contains(&byte);
     if !TYPES.contains(&kind) || body.len() < 32 || !body.bytes().all(in_body) {
-        return Err(wrong("it is no public key").hint("ssh-keygen -t ed25519 makes one"));
+        return Err(wrong("that is no public key").hint("ssh-keygen -t ed25519 makes one"));
     }
     let in_comment = |c: &char| c.is_ascii_alphanumeric() || "@._-".contains(*c);
     let comment: String = words.next().unwrap_or_default().chars().filter(in_comment).take(80).collect();
@@ -94,10 +101,7 @@ mod tests {
     const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f";
 
     fn of(text: &str) -> Result<String> {
-        let place = tempfile::tempdir().unwrap();
-        let file = place.path().join("b1.pub");
-        std::fs::write(&file, text).unwrap();
-        line(&"b1".parse().unwrap(), &file, Some(Path::new("/etc/other.toml")))
+        line(&"b1".parse().unwrap(), text, Some(Path::new("/etc/other.toml")))
     }
 
     #[test]

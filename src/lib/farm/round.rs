@@ -14,8 +14,12 @@ use crate::base::{Clock, Error, Result, lock};
 use crate::config::Config;
 use crate::spool::{Spool, check, expire, lease, waiting};
 
-/// How long the daemon rests at the most between two rounds.
+/// How long the daemon rests at the most between two rounds; not longer than a lease: one that was lost is taken back by
+/// the round after it.
 const REST: Duration = Duration::from_secs(60);
+
+/// How long it rests at the least.
+const LEAST: Duration = Duration::from_secs(1);
 
 /// How many parked tickets a round wakes at the most.
 const WAKE: usize = 10_000;
@@ -107,8 +111,8 @@ fn line(error: &Error) -> String {
     inert(&error.to_string())
 }
 
-/// Goes rounds until `stop` says so: when something happens in the spool, and at least once a minute. `say` is
-/// told what was done and what went wrong.
+/// Goes rounds until `stop` says so: when something happens in the spool, and at least once a minute and once
+/// a lease. `say` is told what was done and what went wrong.
 ///
 /// # Errors
 /// The spool cannot be watched.
@@ -123,7 +127,7 @@ pub fn keep_going(
     while !stop() {
         spool.restore()?;
         let mut watch = Watch::on(&places)?;
-        let mut rest = REST;
+        let mut rest = config.lease.expires.0.clamp(LEAST, REST);
         match go(config, spool, clock) {
             Ok(Some(round)) => {
                 if round.more {

@@ -1,10 +1,14 @@
 //! Who runs this, and acting as the spool's owner when it is root.
 
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
 use rustix::process::{Gid, Uid, geteuid, getuid};
 use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
 
+use crate::base::error::readable;
 use crate::base::{Error, Result};
-use crate::spool::Spool;
 
 /// Who called the program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,15 +39,15 @@ pub(super) fn name(uid: u32) -> String {
 }
 
 /// What root would make in the spool, its owner could not move. Called before any thread is started, so the
-/// calling thread is the process.
-pub(super) fn become_owner(spool: &Spool) -> Result<()> {
-    let (uid, gid) = spool.owner()?;
-    if effective() != 0 || uid == 0 {
+/// calling thread is the process. Where nothing is yet, root stays root.
+pub(super) fn become_owner(root: &Path) -> Result<()> {
+    let meta = fs::metadata(root).map_err(|source| Error::io("look at", root, source));
+    let Some(meta) = readable(meta)?.filter(|meta| effective() == 0 && meta.uid() != 0) else {
         return Ok(());
-    }
-    let (uid, gid) = (Uid::from_raw(uid), Gid::from_raw(gid));
+    };
+    let (uid, gid) = (Uid::from_raw(meta.uid()), Gid::from_raw(meta.gid()));
     set_thread_groups(&[gid])
         .and_then(|()| set_thread_res_gid(gid, gid, gid))
         .and_then(|()| set_thread_res_uid(uid, uid, uid))
-        .map_err(|source| Error::io("act as the owner of", spool.root(), source))
+        .map_err(|source| Error::io("act as the owner of", root, source))
 }

@@ -114,8 +114,17 @@ impl Scene<'_> {
             return Err(error.hint(format!("ssh {} {} …", host.name(), self.program)));
         }
         let spool = Spool::open(&self.config.spool)?;
-        identity::become_owner(&spool)?;
+        identity::become_owner(spool.root())?;
         Ok(spool)
+    }
+
+    /// Makes an empty spool, unless it is there; root does so as the owner of the directory, where there is one.
+    ///
+    /// # Errors
+    /// Something else is there.
+    pub fn make_spool(&self) -> Result<()> {
+        identity::become_owner(&self.config.spool)?;
+        Spool::create(&self.config.spool).map(drop)
     }
 
     /// Tells whether this process may change the spool.

@@ -196,11 +196,13 @@ pub(super) fn forgotten(spool: &Spool, age: Duration) -> Result<Vec<PathBuf>> {
     Ok(forgotten)
 }
 
-/// Tells whether nothing in `path` was written for `age`.
+/// Tells whether nothing in `path` was written for `age`. The times of change are this host's; those of modification came
+/// with the files, and the builder's clock may be years off.
 fn is_older(path: &Path, age: Duration) -> bool {
-    let times =
-        WalkDir::new(path).into_iter().filter_map(|entry| entry.ok()?.metadata().ok()?.modified().ok());
-    let last = times.max().unwrap_or(SystemTime::UNIX_EPOCH);
+    use std::os::unix::fs::MetadataExt;
+    let changed = |meta: std::fs::Metadata| u64::try_from(meta.ctime()).ok().map(Duration::from_secs);
+    let times = WalkDir::new(path).into_iter().filter_map(|entry| changed(entry.ok()?.metadata().ok()?));
+    let last = SystemTime::UNIX_EPOCH + times.max().unwrap_or_default();
     last.elapsed().is_ok_and(|elapsed| elapsed > age)
 }
 
@@ -352,5 +354,18 @@ mod tests {
         assert_eq!(forgotten(&scene.spool, Duration::ZERO).unwrap(), [other]);
         assert!(forgotten(&scene.spool, Duration::from_secs(60)).unwrap().is_empty());
         assert_eq!(weigh(&scene.spool, &scene.claim.builder).1, 6);
+    }
+
+    #[test]
+    fn what_a_builder_brings_does_not_age_by_its_clock() {
+        let scene = Scene::new();
+        let other = scene.spool.upload_dir(&scene.claim.builder).join("b1.x.1.y");
+        fs::create_dir(&other).unwrap();
+        for year in [1_000_000_000, 4_000_000_000] {
+            let time = SystemTime::UNIX_EPOCH + Duration::from_secs(year);
+            fs::File::open(&other).unwrap().set_modified(time).unwrap();
+            assert_eq!(forgotten(&scene.spool, Duration::ZERO).unwrap(), [other.clone()]);
+            assert!(forgotten(&scene.spool, Duration::from_secs(60)).unwrap().is_empty());
+        }
     }
 }
