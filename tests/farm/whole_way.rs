@@ -138,3 +138,55 @@ fn one_push_ends_in_a_built_package_a_page_and_a_mail() {
     assert!(farm.at("www/package/hello/index.html").exists());
     assert_eq!(way.own("syncpkg-check"), "");
 }
+
+/// Makes the clean root of a tree anew: what makechrootpkg's copies are made of.
+const FRESH: &str = "#!/bin/sh\nset -e\nroot=$1/roots/$2-$3\nrm -rf \"$root\"\nmkdir -p \"$root/etc/alternatives\"\n\
+    cp \"$1/makepkg.conf\" \"$root/etc/makepkg.conf\"\ncp /etc/passwd \"$root/etc/passwd\"\n\
+    echo \"clean root of $2 for $3\" >\"$root/etc/root-of\"\necho made \"$2\" >>\"$1/roots.log\"\n";
+
+/// Builds what is in the current directory with nothing of the host but its compiler.
+const IN_ROOT: &str = "#!/bin/sh\nexec bwrap --unshare-all --die-with-parent --clearenv --setenv PATH /usr/bin:/bin \
+    --ro-bind /usr /usr --symlink usr/bin /bin --symlink usr/lib /lib --symlink usr/lib64 /lib64 \
+    --ro-bind \"$1/roots/$2-$3/etc\" /etc --ro-bind /etc/alternatives /etc/alternatives --dev /dev --proc /proc --tmpfs /tmp --dir /var/lib/pacman \
+    --bind \"$PWD\" /build --chdir /build --setenv HOME /tmp \
+    /usr/bin/makepkg -f --nodeps --noconfirm --config /etc/makepkg.conf\n";
+
+const ROOTED: &str = "# Maintainer: Ann <ann@example.org>\npkgname=rooted\npkgver=1.0\npkgrel=1\narch=(x86_64)\n\
+    source=(hello.c)\nsha256sums=(SKIP)\n\
+    build() { [ ! -e /etc/shadow ] && [ \"$PWD\" = /build/src ] && cc -o hello hello.c; }\n\
+    package() { install -D hello \"$pkgdir/usr/bin/hello\"; install -D /etc/root-of \"$pkgdir/usr/share/root-of\"; }\n";
+
+#[test]
+fn a_tree_may_be_built_in_a_clean_root_of_its_own() {
+    let way = Way::new();
+    let farm = &way.farm;
+    let root = farm.at("").display().to_string();
+    let root = root.trim_end_matches('/');
+    let (fresh, in_root) = (farm.script("fresh", FRESH), farm.script("in-root", IN_ROOT));
+    let text = fs::read_to_string(farm.at("syncpkg.toml")).unwrap();
+    let (general, _) = text.split_once("command = ").unwrap();
+    let words = format!("\"{root}\", \"{{tree}}\", \"{{arch}}\"]");
+    let own = format!(
+        "command = [\"false\"]\n[builder.tree.current]\nprepare = [\"{}\", {words}\ncommand = [\"{}\", {words}\n",
+        fresh.display(),
+        in_root.display()
+    );
+    fs::write(farm.at("syncpkg.toml"), format!("{general}{own}")).unwrap();
+    way.own("syncpkg-init");
+    way.recipe("rooted", ROOTED, &[("hello.c", "int main(void) { return 0; }\n")]);
+    way.recipe("remote", REMOTE, &[]);
+    let clone = farm.at("clone");
+    let recorded = way.by_user("darcs", &["record", "-q", "-a", "-l", "--ignore-times", "-m", "two"], &clone);
+    assert_eq!(recorded.status, 0, "{recorded:?}");
+    assert_eq!(way.by_user("darcs", &["push", "-a", "../darcs"], &clone).status, 0);
+    way.own("syncpkgcd --once --name b1");
+    way.own("syncpkgd --once");
+    assert!(way.own("syncpkg-why rooted").ends_with("UTC: published\n"), "{}", way.own("syncpkg-why rooted"));
+    let package = farm.at("packages/rooted-1.0-1-x86_64.pkg.tar.gz");
+    let said = farm.tool("tar", &["-xzOf", package.to_str().unwrap(), "usr/share/root-of"], &farm.at(""));
+    assert_eq!(said, "clean root of current for x86_64\n");
+    let made = fs::read_to_string(farm.at("roots.log")).unwrap();
+    assert_eq!(made, "made current\nmade current\n", "a clean root for each build");
+    let why = way.own("syncpkg-why remote");
+    assert!(why.contains("after trouble in fetch: a source could not be downloaded"), "{why}");
+}
