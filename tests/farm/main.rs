@@ -17,6 +17,7 @@ mod publish;
 mod race;
 mod remote;
 mod restore;
+mod retry;
 mod sshd;
 mod stage;
 mod tickets;

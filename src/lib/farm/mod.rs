@@ -20,6 +20,7 @@ mod operand;
 pub mod publish;
 pub mod push;
 pub mod recipe;
+mod retry;
 pub mod round;
 pub mod service;
 pub mod site;

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use super::retry;
 use crate::base::durable::{self, Put};
 use crate::base::error::{Kind, readable};
 use crate::base::output::inert;
@@ -75,6 +76,7 @@ fn of_tree(
     let readings = tree::read(section, tree, &tip, &paths, &Desk::of(spool))?;
     let wanted: BTreeMap<&String, &Reading> = paths.iter().zip(&readings).collect();
     let mut failed = None;
+    retry::expect(spool);
     for one in held {
         let verdict = match wanted.get(&one.ticket.path).copied() {
             Some(Err(_)) if !repository.exists(&tip, &one.ticket.path)? => {

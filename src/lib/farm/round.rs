@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{drop_box, publish};
+use super::{drop_box, publish, retry};
 use crate::base::durable;
 use crate::base::output::inert;
 use crate::base::watch::Watch;
@@ -65,6 +65,7 @@ pub fn go(config: &Config, spool: &Spool, clock: &Clock) -> Result<Option<Round>
     round.part(reclaim(config, spool, clock));
     let published = publish::publish(config, spool, &mut round.done);
     round.errors.extend(published.err());
+    round.part(retry::retry(config, spool, clock));
     match waiting::wake_all(spool, WAKE) {
         Ok(more) => round.more = more,
         Err(error) => round.errors.push(error),

@@ -59,13 +59,15 @@ pub fn decide(ticket: &Ticket, outcome: Outcome, earlier: &[(Entry, Option<Ticke
     }
 }
 
-/// Each failing version and revision is told once; again only to those who forced it in person.
+/// Each failing version and revision is told once; again only to those who forced it in person. What the farm tries
+/// again by itself is no news, whatever else has changed in the tree meanwhile.
 fn is_known(ticket: &Ticket, earlier: &[(Entry, Option<Ticket>)]) -> bool {
-    let in_person = ticket.forced && ticket.by != AUTOMATIC;
+    let automatic = ticket.by == AUTOMATIC;
+    let in_person = ticket.forced && !automatic;
     let same = |(entry, other): &(Entry, Option<Ticket>)| {
         entry.name.stand == Stand::Done(Outcome::Failed)
             && entry.name.item == ticket.item()
-            && other.as_ref().is_some_and(|other| other.revision == ticket.revision)
+            && other.as_ref().is_some_and(|other| automatic || other.revision == ticket.revision)
     };
     !in_person && earlier.iter().any(same)
 }
@@ -109,7 +111,10 @@ mod tests {
         assert_eq!(decide(&ticket("aaaa", false, "me"), Outcome::Failed, &[]), MAIL);
         assert_eq!(decide(&ticket("bbbb", false, "me"), Outcome::Failed, &before), MAIL);
         assert_eq!(decide(&ticket("aaaa", false, "me"), Outcome::Failed, &before), Decision::Silent);
-        assert_eq!(decide(&ticket("aaaa", true, AUTOMATIC), Outcome::Failed, &before), Decision::Silent);
+        for revision in ["aaaa", "bbbb"] {
+            let again = decide(&ticket(revision, true, AUTOMATIC), Outcome::Failed, &before);
+            assert_eq!(again, Decision::Silent);
+        }
     }
 
     #[test]

@@ -14,7 +14,7 @@ use super::{Entry, History, Report, Spool, Stand, list, report};
 use crate::base::error::readable;
 use crate::base::{Clock, Error, Result, durable};
 use crate::config::KeepSection;
-use crate::names::{Arch, Id, Item, Name, Outcome, Tree};
+use crate::names::{Arch, Id, Item, Outcome, Tree};
 
 /// The largest file of lines that is read, bytes.
 const LARGEST: u64 = 256 << 20;
@@ -80,16 +80,12 @@ pub fn plan(spool: &Spool, keep: &KeepSection, clock: &Clock) -> Result<Plan> {
     let Some(before) = before else { return Ok(Plan::default()) };
     let mut plan = Plan { tickets: Vec::new(), files: copies(spool, before)? };
     let busy = busy(spool)?;
-    for tree in list::directories::<Tree>(&spool.at("done"))? {
-        for name in list::directories::<Name>(&spool.at("done").join(&tree))? {
-            let history = History::of(spool, &tree, &name)?;
-            let old = goes(history.entries().rev(), keep.failures, before);
-            for entry in old.into_iter().rev().filter(|entry| !busy.contains(&entry.name.id)) {
-                let Some(expired) = line_of(spool, &entry)?.filter(|line| line.ended < before) else {
-                    continue;
-                };
-                plan.tickets.push((expired, entry.path));
-            }
+    for (tree, name) in list::packages(spool)? {
+        let history = History::of(spool, &tree, &name)?;
+        let old = goes(history.entries().rev(), keep.failures, before);
+        for entry in old.into_iter().rev().filter(|entry| !busy.contains(&entry.name.id)) {
+            let line = line_of(spool, &entry)?.filter(|line| line.ended < before);
+            plan.tickets.extend(line.map(|line| (line, entry.path)));
         }
     }
     Ok(plan)

@@ -118,12 +118,23 @@ pub fn building_by(spool: &Spool, builder: &Builder) -> Result<Vec<Entry>> {
 /// A directory that cannot be read.
 pub fn done(spool: &Spool, wanted: impl Fn(&Entry) -> bool) -> Result<Vec<Entry>> {
     let mut entries = Vec::new();
-    for tree in directories::<Tree>(&spool.at("done"))? {
-        for name in directories::<Name>(&spool.at("done").join(&tree))? {
-            entries.extend(History::of(spool, &tree, &name)?.entries().filter(&wanted));
-        }
+    for (tree, name) in packages(spool)? {
+        entries.extend(History::of(spool, &tree, &name)?.entries().filter(&wanted));
     }
     Ok(entries)
+}
+
+/// Returns the packages of which something has ended, by tree and name.
+///
+/// # Errors
+/// A directory that cannot be read.
+pub fn packages(spool: &Spool) -> Result<Vec<(Tree, Name)>> {
+    let mut packages = Vec::new();
+    for tree in directories::<Tree>(&spool.at("done"))? {
+        let names = directories::<Name>(&spool.at("done").join(&tree))?;
+        packages.extend(names.into_iter().map(|name| (tree.clone(), name)));
+    }
+    Ok(packages)
 }
 
 /// Returns every ticket in the spool: waiting, building, ended.
