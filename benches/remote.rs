@@ -25,6 +25,7 @@ const PUSHES: usize = 50;
 const IDLE: Duration = Duration::from_secs(330);
 const BUILDERS: usize = 16;
 const CLAIMS: usize = 15;
+const BEATS: usize = 100;
 
 type Done<T = ()> = std::io::Result<T>;
 
@@ -37,7 +38,8 @@ fn main() -> Done {
     latency(&mut farm)?;
     builds(&mut farm)?;
     idle(&farm)?;
-    claims(&mut farm)
+    claims(&mut farm)?;
+    beats(&farm)
 }
 
 fn print(text: &str) -> Done {
@@ -49,12 +51,15 @@ fn as_at_work(farm: &Farm) {
     let (master, builder) = (&farm.master, &farm.builders[0]);
     let defaults =
         "s/, \"-oServerAlive.*\"]/]/; s/^beat = .*/beat = \"60s\"/; s/^expires = .*/expires = \"10m\"/";
+    let known = master.at("/var/spool/syncpkg/builder/b1.toml");
+    until(&|| farm.story(), "the builder comes", 30, || known.exists());
     farm.end_builder(0, "TERM");
     for host in [master, builder] {
         host.ok(&format!("sed -i '{defaults}' /etc/syncpkg/syncpkg.toml"));
     }
     builder.ok("sed -i '2i date +%s%N >>/tmp/began' /srv/build; touch /tmp/began; chmod 666 /tmp/began");
-    builder.ok("rm -f ~syncpkg/.ssh/syncpkg-*");
+    // The connection that is open looks after itself every second.
+    builder.as_user("sh -c 'for s in ~/.ssh/syncpkg-*; do ssh -S $s -O exit master; done'");
     master.ok("sed -i s:/srv/gate:/usr/bin/syncpkg-shell: ~syncpkg/.ssh/authorized_keys");
     master.ok("kill -KILL $(cat /tmp/syncpkgd.pid)");
     master.serve("syncpkgd", "syncpkgd");
@@ -163,6 +168,25 @@ fn claims(farm: &mut Farm) -> Done {
         "{BUILDERS} builders that claim at once through ssh: {:.0} claims a second, {:.1} ms of the master's CPU each",
         all / took,
         spent * 1e3 / all
+    ))
+}
+
+/// One of those says that it lives, again and again.
+fn beats(farm: &Farm) -> Done {
+    let (master, builder) = (&farm.master, &farm.builders[0]);
+    let held = master.ok("ls /var/spool/syncpkg/run/c0");
+    let words: Vec<&str> = held.lines().next().unwrap().split(',').collect();
+    let claim = format!("c0.{}.{}.{}", words[1], &words[4][1..], &words[5][1..]);
+    let (before, spent) = (wire(builder), cpu(master));
+    let beat =
+        format!("syncpkg-beat --config /tmp/c0.toml --spool syncpkg@master:/var/spool/syncpkg {claim}");
+    builder.as_user(&format!("sh -ec 'cd /; for n in $(seq {BEATS}); do {beat}; done'"));
+    let bytes = wire(builder).iter().sum::<u64>() - before.iter().sum::<u64>();
+    let spent = cpu(master).values().sum::<f64>() - spent.values().sum::<f64>();
+    print(&format!(
+        "a beat through ssh: {:.1} ms of the master's CPU, {} bytes",
+        spent * 1e3 / BEATS as f64,
+        bytes / BEATS as u64
     ))
 }
 

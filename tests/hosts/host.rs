@@ -59,11 +59,14 @@ pub struct Ran {
 
 /// Tells whether hosts can be made here; says so if not.
 pub fn allowed() -> bool {
+    let mounts =
+        "mount --make-rprivate / && cd /dev/shm && mount -t tmpfs tmpfs . && cd /dev/shm && mkdir u w r &&
+        mount -t overlay overlay -o lowerdir=/,upperdir=u,workdir=w r";
     let mut unshare = Command::new("unshare");
-    unshare.args(["--net", "--mount", "--uts", "--pid", "--fork", "mount", "--make-rprivate", "/"]);
+    unshare.args(["--net", "--mount", "--uts", "--pid", "--fork", "sh", "-c", mounts]);
     let allowed = unshare.stderr(Stdio::null()).status().is_ok_and(|status| status.success());
     if !allowed {
-        say("hosts: namespaces are not allowed here: nothing was tried");
+        say("hosts: namespaces, or file systems in them, are not allowed here: nothing was tried");
     }
     allowed
 }

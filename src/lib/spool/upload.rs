@@ -364,7 +364,7 @@ mod tests {
         for year in [1_000_000_000, 4_000_000_000] {
             let time = SystemTime::UNIX_EPOCH + Duration::from_secs(year);
             fs::File::open(&other).unwrap().set_modified(time).unwrap();
-            assert_eq!(forgotten(&scene.spool, Duration::ZERO).unwrap(), [other.clone()]);
+            assert_eq!(forgotten(&scene.spool, Duration::ZERO).unwrap(), std::slice::from_ref(&other));
             assert!(forgotten(&scene.spool, Duration::from_secs(60)).unwrap().is_empty());
         }
     }
