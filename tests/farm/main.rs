@@ -9,6 +9,7 @@ mod check;
 mod drop_box;
 mod hook;
 mod lease;
+mod mirror;
 mod order;
 mod pages;
 mod publish;
