@@ -350,6 +350,21 @@ mod tests {
     }
 
     #[test]
+    fn whoever_has_the_spool_open_when_it_moves_is_told_to_try_again() {
+        let place = tempfile::tempdir().unwrap();
+        let spool = Spool::create(&place.path().join("spool")).unwrap();
+        let claim = "b1.20261122-144743-123-k3f7x2.1.x7k2m9qa".parse().unwrap();
+        let (outcome, reason, host) = (Outcome::Failed, String::new(), String::new());
+        let ending = Ending { outcome, stage: None, reason, exit: None, host, log: None, files: Vec::new() };
+        let end = || end(&spool, &claim, &ending, &TroubleSection::default(), &Clock::system());
+        assert_eq!(end().unwrap_err().kind.status(), 1);
+        spool.leave("new").unwrap();
+        assert_eq!(end().unwrap_err().to_string(), "spool moved to new");
+        assert_eq!(spool.lock_queue(Duration::ZERO).unwrap_err().kind.status(), 75);
+        assert_eq!(Spool::create(spool.root()).unwrap_err().kind.status(), 75);
+    }
+
+    #[test]
     fn nothing_rests_for_longer_than_a_day() {
         let place = tempfile::tempdir().unwrap();
         let spool = Spool::create(&place.path().join("spool")).unwrap();
