@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use syncpkg::base::Result;
+use syncpkg::base::error::readable;
 use syncpkg::farm::afar::Afar;
 use syncpkg::farm::ssh::Ssh;
 use syncpkg::farm::worker;
@@ -28,6 +29,10 @@ fn deliver(args: &Args, scene: &mut Scene) -> Result<Status> {
         afar.deliver(&scene.clock)?.iter().for_each(|line| scene.say(line));
     }
     scene.use_builders_spool(&args.common)?;
+    if scene.there.is_none() {
+        // There need not be one, but it may have moved.
+        readable(scene.spool())?;
+    }
     if worker::has_reports(&scene.config)? {
         let lines = scene.with_master(|scene, master| {
             worker::deliver_all(&scene.config, master, &program::host_name(), &scene.clock)

@@ -1,17 +1,21 @@
-//! syncpkg-init SPOOL - creates an empty spool
+//! syncpkg-init [--moved HOST] [SPOOL] - creates an empty spool, or retires one
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
+use syncpkg::config::plain_word;
 use syncpkg::program::{self, Common, Scene, Status};
 
-/// Creates an empty spool; does nothing to one that exists.
+/// Creates an empty spool, or says of one that it has moved.
 #[derive(Parser)]
 #[command(version)]
 struct Args {
     #[command(flatten)]
     common: Common,
+    /// Say that the spool has moved to HOST: from now on every program refuses to work on it
+    #[arg(long, value_name = "HOST", value_parser = plain_word)]
+    moved: Option<String>,
     /// Where; the configured one when not given
     #[arg(value_name = "SPOOL")]
     place: Option<PathBuf>,
@@ -25,6 +29,10 @@ fn main() -> ExitCode {
     program::run_with("syncpkg-init", args, |args| &args.common, init)
 }
 
-fn init(_: Args, scene: &mut Scene) -> syncpkg::base::Result<Status> {
-    scene.make_spool().map(|()| Status::Done)
+fn init(args: Args, scene: &mut Scene) -> syncpkg::base::Result<Status> {
+    match args.moved {
+        Some(host) => scene.own_left_spool()?.leave(&host)?,
+        None => scene.make_spool()?,
+    }
+    Ok(Status::Done)
 }

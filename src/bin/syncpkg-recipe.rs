@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use syncpkg::base::Result;
+use syncpkg::base::error::readable;
 use syncpkg::farm::recipe::{self, Selection};
 use syncpkg::names::{Name, Tree};
 use syncpkg::program::{self, Common, Json, Scene, Status};
@@ -34,7 +35,7 @@ fn main() -> ExitCode {
 
 fn run(args: Args, scene: &mut Scene) -> Result<Status> {
     // There may be no spool here: then nothing is known of earlier readings.
-    let desk = program::desk(scene.spool().ok().as_ref());
+    let desk = program::desk(readable(scene.spool())?.as_ref());
     let selection = Selection { tree: args.tree, directory: program::current_dir().ok(), desk };
     if args.recipes.is_empty() {
         let readings = recipe::whole(&scene.config, &selection, args.needed_by.as_ref())?;

@@ -105,3 +105,60 @@ fn what_is_in_quarantine_needs_a_person_also_after_a_repair() {
     let ran = farm.run("syncpkg-check --repair");
     assert!(ran.status == 1 && ran.out.contains("is in quarantine: "), "{ran:?}");
 }
+
+/// A ticket that waits at epoch 1, and its file.
+fn came_back(farm: &Farm) -> (String, std::path::PathBuf) {
+    farm.push("gcc", "");
+    farm.claim("b1");
+    farm.ok("syncpkg-builder --pause --release b1");
+    let [file] = farm.files("new").try_into().unwrap();
+    (file.rsplit('/').next().unwrap().to_owned(), farm.at("spool/new").join(file))
+}
+
+#[test]
+fn of_a_ticket_that_is_twice_the_same_the_one_furthest_on_stays() {
+    let farm = Farm::new();
+    let (name, file) = came_back(&farm);
+    fs::write(farm.at("before"), fs::read(&file).unwrap()).unwrap();
+    farm.claim("b2");
+    fs::rename(farm.at("before"), &file).unwrap();
+    farm.no("syncpkg-check", 1, "");
+    assert!(farm.ok("syncpkg-check --repair").contains("(removed)"));
+    assert_eq!(farm.states("all"), ["gcc building"]);
+    farm.is_sound();
+    // With other content, or a later epoch, somebody must look.
+    fs::write(&file, "format = 1\n").unwrap();
+    farm.run("syncpkg-check --repair");
+    assert!(farm.at("spool/bad").join(&name).exists());
+}
+
+#[test]
+fn an_earlier_epoch_that_is_further_on_does_not_take_a_later_one_away() {
+    let farm = Farm::new();
+    let (name, file) = came_back(&farm);
+    let run = farm.at("spool/run/b2").join(format!("{},ia,s20261122-120000", name.replace(",e1", ",e0")));
+    let later = name.replace(",e1", ",e2");
+    fs::create_dir_all(run.parent().unwrap()).unwrap();
+    fs::copy(&file, run).unwrap();
+    fs::rename(&file, file.with_file_name(&later)).unwrap();
+    farm.run("syncpkg-check --repair");
+    assert!(farm.at("spool/bad").join(&later).exists(), "{:?}", farm.files(""));
+}
+
+#[test]
+fn what_is_left_of_a_later_claim_tells_the_epoch() {
+    for left in ["log/20261122/ID.3.log", "hold/ID.3/file", "report/20261122/ID.3.failed.toml"] {
+        let farm = Farm::new();
+        let (name, _) = came_back(&farm);
+        let id = name.split(',').nth(1).unwrap();
+        let left = farm.at("spool").join(left.replace("ID", id));
+        fs::create_dir_all(left.parent().unwrap()).unwrap();
+        fs::write(left, "").unwrap();
+        let found = farm.run("syncpkg-check");
+        assert!(found.status == 1 && found.out.contains("that it was claimed 3 times"), "{found:?}");
+        farm.ok("syncpkg-check --repair");
+        farm.is_sound();
+        assert!(farm.claim("b2").claim.contains(".4."));
+        farm.is_sound();
+    }
+}

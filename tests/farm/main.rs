@@ -11,6 +11,7 @@ mod drop_box;
 mod expire;
 mod hook;
 mod lease;
+mod mirror;
 mod order;
 mod pages;
 mod publish;

@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{CWD, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 
-pub use derived::{copy, forget, lead, link, prune, remove_tree, replace, ring, touch, write_at};
+pub use derived::{copy, forget, lead, link, link_tree, prune, remove_tree, replace, ring, touch, write_at};
 
 use super::error::readable;
 pub use super::regular::{open_beneath, open_regular, read, read_open};
@@ -337,7 +337,11 @@ fn settle<S: Read + Seek>(target: &Path, source: &mut S) -> Result<Put> {
     Ok(Put::Same)
 }
 
-fn same_bytes(one: &Path, other: &Path) -> Result<bool> {
+/// Tells whether two files have the same content.
+///
+/// # Errors
+/// One of them cannot be read.
+pub fn same_bytes(one: &Path, other: &Path) -> Result<bool> {
     let (first, mut second) = (open_regular(one)?, open_regular(other)?);
     let inode = |file: &File| file.metadata().map(|meta| (meta.dev(), meta.ino())).ok();
     Ok(inode(&first).is_some() && inode(&first) == inode(&second) || equal(first, &mut second, one)?)

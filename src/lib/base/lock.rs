@@ -19,7 +19,17 @@ pub const PATIENCE: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 #[must_use = "the lock is held only as long as this value lives"]
 pub struct Lock {
-    _file: File,
+    file: File,
+}
+
+impl Lock {
+    /// Returns the lock as something a child can be given: it is held until that has ended too, whatever becomes of us.
+    ///
+    /// # Errors
+    /// No descriptor is left.
+    pub fn share(&self) -> Result<File> {
+        self.file.try_clone().map_err(|source| Error::io("share", "a lock", source))
+    }
 }
 
 /// Takes the exclusive lock on the file `path`, made if missing, waiting up to `patience`.
@@ -77,7 +87,7 @@ fn attempt(
     let mut pause = Duration::from_millis(1);
     loop {
         match lock(&file) {
-            Ok(()) => return Ok(Some(Lock { _file: file })),
+            Ok(()) => return Ok(Some(Lock { file })),
             Err(source) if source.kind() == std::io::ErrorKind::Interrupted => {}
             Err(source) if source.kind() != std::io::ErrorKind::WouldBlock => {
                 return Err(Error::io("lock", path, source));

@@ -11,7 +11,7 @@ mod sections;
 mod units;
 
 pub use builder::{BuilderSection, BuilderTree, Commands, Preset, Term};
-pub use place::{Host, Place, is_plain};
+pub use place::{Host, Place, is_plain, plain_word};
 pub use read::{load, parse};
 pub use sections::{
     Config, Format, KeepSection, LeaseSection, LimitSection, MailSection, NeedSection, PackageLimit,

@@ -1,4 +1,4 @@
-//! Where a spool is: a directory of this host, or `HOST:DIR` as rsync and scp write it.
+//! Where a spool or its copy is: a directory of this host, or `HOST:DIR` as rsync and scp write it.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -7,7 +7,7 @@ use std::str::FromStr;
 use crate::base::output::inert;
 use crate::base::{Error, Result};
 
-/// Where a spool is.
+/// Where a spool or its copy is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Place {
     /// In a directory of this host.
@@ -52,6 +52,15 @@ impl fmt::Display for Host {
     }
 }
 
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Place::Here(path) => write!(f, "{}", path.display()),
+            Place::There(host) => host.fmt(f),
+        }
+    }
+}
+
 impl FromStr for Place {
     type Err = Error;
 
@@ -59,11 +68,11 @@ impl FromStr for Place {
     fn from_str(text: &str) -> Result<Self> {
         let first = text.split('/').next().unwrap_or_default();
         let Some((name, _)) = first.rsplit_once(':') else {
-            let empty = || Error::wrong("the spool has no name: it is a directory, or HOST:DIR");
+            let empty = || Error::wrong("what has no name is no place: it is a directory, or HOST:DIR");
             return if text.is_empty() { Err(empty()) } else { Ok(Self::Here(text.into())) };
         };
         let dir = text.get(name.len() + 1..).unwrap_or_default();
-        let wrong = |what: &str| Err(Error::wrong(format!("cannot use the spool {}: {what}", inert(text))));
+        let wrong = |what: &str| Err(Error::wrong(format!("cannot use {}: {what}", inert(text))));
         let in_name = |byte: u8| byte.is_ascii_alphanumeric() || b"._@[]:%-".contains(&byte);
         if name.is_empty() || name.starts_with('-') || !name.bytes().all(in_name) {
             return wrong("before the colon stands [USER@]HOST");
@@ -75,6 +84,17 @@ impl FromStr for Place {
         }
         Ok(Self::There(Host { name: name.to_owned(), dir: dir.trim_end_matches('/').to_owned() }))
     }
+}
+
+/// Takes a word that no shell, page or terminal takes for anything else, such as a host, or `HOST:DIR`.
+///
+/// # Errors
+/// It is empty, an option, or has other characters.
+pub fn plain_word(text: &str) -> Result<String> {
+    if !text.is_empty() && !text.starts_with('-') && text.bytes().all(is_plain) {
+        return Ok(text.to_owned());
+    }
+    Err(Error::wrong(format!("\"{}\" is no host", inert(text))))
 }
 
 /// Tells whether a shell takes `byte` for itself, at any place of a word; what passes a forced command is made of these.

@@ -241,10 +241,9 @@ fn report_there(ssh: &Ssh, claim: &Claim, ending: &Ending) -> Result<()> {
 }
 
 fn bring(ssh: &Ssh, claim: &Claim, stage: &std::path::Path) -> Result<()> {
-    let shell: Vec<String> = ssh.words().iter().map(|word| rsync_word(word)).collect();
     let target = ssh.host.at(&format!("upload/{}/{claim}/", claim.builder));
     let mut command = Command::new("rsync");
-    command.args(["-rtL", "--partial", "--timeout=60", "-e", &shell.join(" ")]);
+    command.args(["-rtL", "--partial", "--timeout=60", "-e", &ssh.for_rsync()]);
     command.arg(format!("{}/", stage.display())).arg(target).stdin(Stdio::null());
     let ran = child::output(command).map_err(|source| Error::io("run", "rsync", source))?;
     if ran.status.success() {
@@ -253,15 +252,6 @@ fn bring(ssh: &Ssh, claim: &Claim, stage: &std::path::Path) -> Result<()> {
     let said = String::from_utf8_lossy(&ran.stderr).into_owned();
     let reason = said.lines().find(|line| !line.trim().is_empty()).unwrap_or("it said nothing");
     Err(Error::again(format!("cannot bring the report to {}: {}", ssh.host.name(), inert(reason))))
-}
-
-/// rsync splits the words of `-e` at spaces, but for those in quotes.
-fn rsync_word(word: &str) -> String {
-    if word.contains([' ', '\'', '"']) {
-        format!("\"{}\"", word.replace('"', "\"\""))
-    } else {
-        word.to_owned()
-    }
 }
 
 /// Returns what a program said on the far side, if it did what it was asked.

@@ -13,6 +13,7 @@ pub mod hook;
 pub mod key;
 pub mod log;
 pub mod master;
+pub mod mirror;
 mod needs;
 pub mod notify;
 pub mod offer;

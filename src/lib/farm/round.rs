@@ -57,6 +57,7 @@ impl Round {
 /// # Errors
 /// The round could not be begun.
 pub fn go(config: &Config, spool: &Spool, clock: &Clock) -> Result<Option<Round>> {
+    spool.stays()?;
     let Some(lock) = lock::if_free(&spool.at("lock").join("round"))? else { return Ok(None) };
     let before =
         fs::read_to_string(record(spool)).unwrap_or_default().lines().skip(1).map(str::to_owned).collect();
@@ -126,6 +127,7 @@ pub fn keep_going(
 ) -> Result<()> {
     let places = ["drop", "hold", "owed"].map(|name| spool.at(name));
     while !stop() {
+        spool.stays()?;
         spool.restore()?;
         let mut watch = Watch::on(&places)?;
         let mut rest = config.lease.expires.0.clamp(LEAST, REST);

@@ -107,9 +107,9 @@ impl Ssh<'_> {
         Ok(heard)
     }
 
-    /// Returns the words that make an ssh of ours that asks nobody for a password.
-    pub fn words(&self) -> Vec<String> {
-        self.with(&[BATCH])
+    /// Returns what makes rsync use an ssh of ours that asks nobody for a password: a value of its `-e`.
+    pub fn for_rsync(&self) -> String {
+        self.with(&[BATCH]).iter().map(|word| rsync_word(word)).collect::<Vec<_>>().join(" ")
     }
 
     fn with(&self, more: &[&str]) -> Vec<String> {
@@ -239,6 +239,15 @@ fn quoted(word: &str) -> String {
         word.to_owned()
     } else {
         format!("'{}'", word.replace('\'', r"'\''"))
+    }
+}
+
+/// rsync splits the words of `-e` at spaces, but for those in quotes.
+fn rsync_word(word: &str) -> String {
+    if word.contains([' ', '\'', '"']) {
+        format!("\"{}\"", word.replace('"', "\"\""))
+    } else {
+        word.to_owned()
     }
 }
 

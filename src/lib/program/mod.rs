@@ -11,7 +11,7 @@ mod show;
 mod there;
 
 use std::io::{IsTerminal, Read, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -90,7 +90,18 @@ impl Scene<'_> {
     /// # Errors
     /// No spool there, or not its owner.
     pub fn own_spool(&self) -> Result<Spool> {
-        let spool = self.spool()?;
+        self.owned(self.spool()?)
+    }
+
+    /// Opens the spool to change it as [`Scene::own_spool`] does, also one that has moved.
+    ///
+    /// # Errors
+    /// As [`Scene::own_spool`].
+    pub fn own_left_spool(&self) -> Result<Spool> {
+        self.owned(self.open(Spool::open_left)?)
+    }
+
+    fn owned(&self, spool: Spool) -> Result<Spool> {
         if self.owns(&spool)? {
             return Ok(spool);
         }
@@ -108,12 +119,16 @@ impl Scene<'_> {
     /// # Errors
     /// No spool there.
     pub fn spool(&self) -> Result<Spool> {
+        self.open(Spool::open)
+    }
+
+    fn open(&self, open: impl Fn(&Path) -> Result<Spool>) -> Result<Spool> {
         if let Some(host) = &self.there {
             let error =
                 Error::wrong(format!("cannot use the spool {host}: {} must run where it is", self.program));
             return Err(error.hint(format!("ssh {} {} …", host.name(), self.program)));
         }
-        let spool = Spool::open(&self.config.spool)?;
+        let spool = open(&self.config.spool)?;
         identity::become_owner(spool.root())?;
         Ok(spool)
     }

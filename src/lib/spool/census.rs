@@ -11,7 +11,7 @@ use crate::names::{Id, Package, State};
 #[derive(Default)]
 pub(super) struct Census {
     /// The tickets that have not ended.
-    unfinished: HashSet<Id>,
+    pub unfinished: HashSet<Id>,
     /// Tickets met in more than one place.
     pub twice: HashSet<Id>,
     /// What waits, by package (a hash of it, which is enough to be suspicious).

@@ -1,5 +1,6 @@
 //! The invariants of a spool, one function each, and the repair of what has one right answer.
 
+mod epochs;
 mod leftovers;
 mod places;
 
@@ -88,6 +89,7 @@ pub fn check(spool: &Spool, repair: bool, clock: &Clock) -> Result<Vec<Problem>>
     }
     let suspects = suspects(spool, &census)?;
     look.conserved(&suspects)?;
+    look.monotonic(&census)?;
     look.superseded(&suspects)?;
     look.known(&census)?;
     look.leftovers()?;
@@ -245,8 +247,33 @@ impl Checkup<'_> {
             if let Some(kept) = twice {
                 let other =
                     kept.path.strip_prefix(self.spool.root()).unwrap_or(&kept.path).display().to_string();
-                self.bad(&entry.path, &format!("the same ticket is {other}"))?;
+                let text = format!("the same ticket is {other}");
+                // A copy has one that moved on meanwhile where it was and where it went; what is fenced says no more.
+                if entry.name.epoch <= kept.name.epoch && durable::same_bytes(&entry.path, &kept.path)? {
+                    self.found(&entry.path, text, || {
+                        durable::remove(&entry.path).map(|()| "removed".to_owned())
+                    })?;
+                } else {
+                    self.bad(&entry.path, &text)?;
+                }
             }
+        }
+        Ok(())
+    }
+
+    /// Monotonic: what has not ended was claimed no more often than its name says. A copy may have a report, a log or
+    /// packages of a claim that came after the ticket was copied: were that epoch given again, they would be taken for its own.
+    fn monotonic(&mut self, census: &Census) -> Result<()> {
+        for (entry, epoch) in epochs::ahead(self.spool, census)? {
+            // It has gone further on, and that was said.
+            if !self.repair && census.twice.contains(&entry.name.id) {
+                continue;
+            }
+            let (spool, clock) = (self.spool, self.clock);
+            self.found(&entry.path, format!("what it left says that it was claimed {epoch} times"), || {
+                let name = TicketName { epoch, ..entry.name.standing(Stand::Waiting(None)) };
+                queue::come_back(spool, &entry.path, &name, clock).map(|_| "its name says so now".to_owned())
+            })?;
         }
         Ok(())
     }

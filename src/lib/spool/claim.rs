@@ -242,6 +242,7 @@ struct Search<'a> {
 impl Search<'_> {
     fn begin(&mut self) -> Result<()> {
         let (spool, builder) = (self.spool, &self.request.builder);
+        spool.stays()?;
         builder::seen(spool, builder, &self.request.archs, self.clock)?;
         // A request repeated while the first is still being answered must find what that one took.
         durable::make_dir(&spool.run_dir(builder))?;

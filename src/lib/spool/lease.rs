@@ -12,7 +12,7 @@ use std::time::{Duration, Instant, SystemTime};
 use serde::{Deserialize, Serialize};
 
 use super::check::quarantine;
-use super::report::{LEASE, blank, destination, file, owe, why_refused};
+use super::report::{LEASE, blank, destination, file, owe, why_refused, why_unknown};
 use super::{Claim, Entry, Report, Spool, Stand, builder, list, queue, record, waiting};
 use crate::base::durable::{self, Shift};
 use crate::base::error::{Kind, readable};
@@ -82,6 +82,7 @@ fn beat_with(
     growth: impl FnOnce(u64) -> Result<Option<Growth>>,
     limit: &LimitSection,
 ) -> Result<Beat> {
+    spool.stays()?;
     let Some(entry) = hear(spool, claim)? else { return why_lost(spool, claim).map(Beat::Stop) };
     builder::touch(spool, &claim.builder)?;
     let live = spool.live(&claim.id, claim.epoch);
@@ -97,8 +98,8 @@ fn beat_with(
 
 fn why_lost(spool: &Spool, claim: &Claim) -> Result<String> {
     match list::find(spool, &claim.id)? {
-        Some(entry) => why_refused(spool, &entry),
-        None => Ok("there is no such ticket any more".to_owned()),
+        Some(entry) => why_refused(spool, claim, &entry),
+        None => Ok(why_unknown(claim)),
     }
 }
 

@@ -4,6 +4,8 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use crate::base::error::Kind;
+use crate::base::output::inert;
 use crate::base::{Error, Result, durable, lock};
 use crate::names::{Arch, Builder, Id, Name, Outcome, Tree};
 
@@ -11,6 +13,12 @@ use super::TicketName;
 
 /// What the file `format` of every spool says.
 const FORMAT: &str = "syncpkg spool, format 1\n";
+
+/// What a finished copy of a spool has in place of `format`: no program takes it for a spool, until somebody renames it.
+pub const COPY: &str = "format.copy";
+
+/// Where the spool has moved to; as long as it is there, no program uses the spool.
+const MOVED: &str = "moved";
 
 /// The directories of a spool; `spool-layout.md` has a section for each (a test says so).
 pub const DIRECTORIES: &[&str] = &[
@@ -31,8 +39,19 @@ impl Spool {
     /// Opens the spool at `root`.
     ///
     /// # Errors
-    /// Wrong use when there is nothing, or a directory that is no spool, or a spool of another format.
+    /// Wrong use when there is nothing, or a directory that is no spool, or a spool of another format; `Again` when it
+    /// has moved.
     pub fn open(root: &Path) -> Result<Self> {
+        let spool = Self::open_left(root)?;
+        spool.stays()?;
+        Ok(spool)
+    }
+
+    /// Opens the spool at `root`, also one that has moved.
+    ///
+    /// # Errors
+    /// As [`Spool::open`].
+    pub fn open_left(root: &Path) -> Result<Self> {
         let missing = |text: String| {
             Error::wrong(text).hint(format!("make an empty one with: syncpkg-init {}", root.display()))
         };
@@ -41,6 +60,10 @@ impl Spool {
             Ok(_) => Err(Error::wrong(format!("cannot use {}: its format is not 1", root.display()))),
             Err(_) if !root.exists() => {
                 Err(missing(format!("cannot open {}: there is no spool", root.display())))
+            }
+            Err(_) if durable::present(&root.join(COPY))? => {
+                Err(Error::wrong(format!("cannot open {}: it is the copy of a spool", root.display()))
+                    .hint("syncpkg-mirror(1) says when and how it becomes one"))
             }
             Err(source) if source.kind() == std::io::ErrorKind::NotFound => {
                 Err(missing(format!("cannot open {}: it is no spool", root.display())))
@@ -54,10 +77,11 @@ impl Spool {
     /// # Errors
     /// Wrong use for a directory that has other things in it.
     pub fn create(root: &Path) -> Result<Self> {
-        if let Ok(spool) = Self::open(root) {
-            return Ok(spool);
+        match Self::open(root) {
+            Ok(spool) => return Ok(spool),
+            Err(error) if error.kind == Kind::Again => return Err(error),
+            Err(_) => refuse_foreign(root)?,
         }
-        refuse_foreign(root)?;
         durable::make_dir(root)?;
         DIRECTORIES.iter().try_for_each(|name| make(root, name))?;
         // Last: a spool is one when everything else is there.
@@ -67,6 +91,30 @@ impl Spool {
                 Err(Error::wrong(format!("cannot use {}: it has another format", root.display())))
             }
         }
+    }
+
+    /// Says that the spool has moved to `host`: from then on no program uses it.
+    ///
+    /// # Errors
+    /// A failing system call; `Again` when somebody is at work in the queue for long.
+    pub fn leave(&self, host: &str) -> Result<()> {
+        // Whoever is just putting something there gets it done first; nobody else begins.
+        let _queue = self.lock_left_queue(lock::PATIENCE)?;
+        durable::remove(&self.at(MOVED))?;
+        durable::put(&self.tmp(), &self.at(MOVED), format!("{host}\n").as_bytes()).map(drop)
+    }
+
+    /// Refuses a spool that has moved; whoever keeps one open asks again before he changes something.
+    ///
+    /// # Errors
+    /// `Again` when it has.
+    pub fn stays(&self) -> Result<()> {
+        let path = self.at(MOVED);
+        if !durable::present(&path)? {
+            return Ok(());
+        }
+        let host = fs::read_to_string(path).unwrap_or_default();
+        Err(Error::again(format!("spool moved to {}", inert(host.trim()))))
     }
 
     /// Makes again the directories that somebody removed.
@@ -187,6 +235,13 @@ impl Spool {
     /// # Errors
     /// `Again` when somebody holds it longer than `patience`.
     pub fn lock_queue(&self, patience: std::time::Duration) -> Result<lock::Lock> {
+        let lock = self.lock_left_queue(patience)?;
+        self.stays()?;
+        Ok(lock)
+    }
+
+    /// Takes that lock also in a spool that has moved.
+    pub(super) fn lock_left_queue(&self, patience: std::time::Duration) -> Result<lock::Lock> {
         lock::exclusive(&self.at("lock").join("queue"), patience)
     }
 }
@@ -217,8 +272,22 @@ fn refuse_foreign(root: &Path) -> Result<()> {
             return Err(Error::wrong(format!(
                 "cannot make a spool of {}: it is not empty (there is {})",
                 root.display(),
-                crate::base::output::inert(&name.to_string_lossy())
+                inert(&name.to_string_lossy())
             )));
+        }
+    }
+    refuse_unfinished(root)
+}
+
+/// Where there are tickets, but no `format`, nobody interrupted an init: it may be a copy that was never finished.
+fn refuse_unfinished(root: &Path) -> Result<()> {
+    for name in ["new", "park", "run", "done"] {
+        if !super::list::names(&root.join(name))?.is_empty() {
+            let text = format!("cannot make a spool of {}: there are tickets in {name}", root.display());
+            return Err(Error::wrong(text).hint(
+                "it may be half of a copy; if it is a whole spool, give it \
+                 back its file \"format\", from any other spool",
+            ));
         }
     }
     Ok(())

@@ -15,7 +15,7 @@ use crate::base::error::readable;
 use crate::names::{Arch, Builder, Id, Item, Name, Outcome, Release, Revision, State, Tree, Version};
 
 pub use ending::{Ending, end};
-pub(super) use ending::{LONGEST_REST, destination, why_refused};
+pub(super) use ending::{LONGEST_REST, destination, why_refused, why_unknown};
 
 /// The stage of a try that ended with its lease.
 pub(super) const LEASE: &str = "lease";

@@ -40,6 +40,34 @@ pub fn link(of: &Path, name: &Path) -> Result<()> {
     }
 }
 
+/// Gives every file below the directory `of` another name below `to`, under the same path; what somebody moves meanwhile
+/// may be left out. Not fsynced: for what is used at once.
+///
+/// # Errors
+/// Any other failing system call.
+pub fn link_tree(of: &Path, to: &Path) -> Result<()> {
+    let gone = |source: &io::Error| source.kind() == io::ErrorKind::NotFound;
+    fs::create_dir_all(to).map_err(|source| Error::io("make directory", to, source))?;
+    let entries = match fs::read_dir(of) {
+        Err(source) if gone(&source) => return Ok(()),
+        entries => entries.map_err(|source| Error::io("read", of, source))?,
+    };
+    for entry in entries {
+        let entry = entry.map_err(|source| Error::io("read", of, source))?;
+        let (path, name) = (entry.path(), to.join(entry.file_name()));
+        let kind = entry.file_type().map_err(|source| Error::io("look at", &path, source))?;
+        if kind.is_dir() {
+            link_tree(&path, &name)?;
+        } else if kind.is_file() {
+            match fs::hard_link(&path, &name) {
+                Err(source) if !gone(&source) => return Err(Error::io("link", &name, source)),
+                Ok(()) | Err(_) => {}
+            }
+        }
+    }
+    Ok(())
+}
+
 /// Copies what `source` yields into the new file `path`, not fsynced: what is used at once, or not at all.
 ///
 /// # Errors

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
+use serde::Serialize;
 
 use super::{LEASE, Report, blank, file, owe};
 use crate::base::durable::{self, Put, Shift};
@@ -13,7 +14,7 @@ use crate::config::TroubleSection;
 use crate::names::Outcome;
 use crate::spool::product::{base_name, measure};
 use crate::spool::{
-    Claim, Entry, Spool, Stamp, Stand, TicketName, aside, builder, list, queue, record, waiting,
+    Claim, Entry, Product, Spool, Stamp, Stand, TicketName, aside, builder, list, queue, record, waiting,
 };
 
 /// What a builder says about the end of a try.
@@ -48,6 +49,7 @@ pub fn end(
     clock: &Clock,
 ) -> Result<()> {
     check(ending)?;
+    spool.stays()?;
     builder::touch(spool, &claim.builder)?;
     let Some(entry) = standing(spool, claim)? else { return settle(spool, claim, ending, clock) };
     let report = match draft(&entry, claim, ending, clock) {
@@ -159,7 +161,8 @@ fn settle(spool: &Spool, claim: &Claim, ending: &Ending, clock: &Clock) -> Resul
     let mut looks = 1;
     loop {
         let Some(entry) = list::find(spool, &claim.id)? else {
-            return Err(Error::no(format!("refused: there is no ticket {}", claim.id)));
+            keep_unknown(spool, claim, ending, clock)?;
+            return Err(Error::no(format!("refused: {}", why_unknown(claim))));
         };
         match settle_with(spool, &entry, claim, ending, clock) {
             // Claimed, taken back or ended between the look and the reading.
@@ -185,7 +188,7 @@ fn settle_with(spool: &Spool, entry: &Entry, claim: &Claim, ending: &Ending, clo
         return Ok(());
     }
     keep_late(spool, entry, claim, ending, clock)?;
-    Err(Error::no(format!("refused: {}", why_refused(spool, entry)?)))
+    Err(Error::no(format!("refused: {}", why_refused(spool, claim, entry)?)))
 }
 
 /// A lost lease is filed as trouble too, but not by the builder.
@@ -195,8 +198,20 @@ fn reported_trouble(spool: &Spool, claim: &Claim) -> Result<bool> {
     }))
 }
 
+/// Says why a claim of a ticket that is nowhere does not hold, for its builder.
+pub(in crate::spool) fn why_unknown(claim: &Claim) -> String {
+    format!("there is no ticket {}: {OLDER}", claim.id)
+}
+
+/// What makes a spool forget.
+const OLDER: &str = "this spool may have been restored from an older copy";
+
 /// Says why a claim does not hold any more, for its builder.
-pub(in crate::spool) fn why_refused(spool: &Spool, entry: &Entry) -> Result<String> {
+pub(in crate::spool) fn why_refused(spool: &Spool, claim: &Claim, entry: &Entry) -> Result<String> {
+    if claim.epoch > entry.name.epoch {
+        let (claimed, known) = (claim.epoch, entry.name.epoch);
+        return Ok(format!("epoch {claimed} of the ticket is not known, only {known}: {OLDER}"));
+    }
     Ok(match &entry.name.stand {
         Stand::Waiting(None) => "the lease was lost, the ticket waits again".to_owned(),
         Stand::Waiting(Some(_)) => "trouble was reported, the ticket rests".to_owned(),
@@ -213,12 +228,49 @@ pub(in crate::spool) fn why_refused(spool: &Spool, entry: &Entry) -> Result<Stri
     })
 }
 
+/// A report of which there is nothing to say but what its builder says: nobody knows its ticket.
+#[derive(Serialize)]
+struct Stray<'a> {
+    format: u32,
+    claim: String,
+    outcome: Outcome,
+    stage: Option<&'a str>,
+    reason: &'a str,
+    exit: Option<i32>,
+    host: &'a str,
+    ended: Timestamp,
+    files: Vec<Product>,
+}
+
+fn keep_unknown(spool: &Spool, claim: &Claim, ending: &Ending, clock: &Clock) -> Result<()> {
+    let Ending { outcome, stage, reason, exit, host, .. } = ending;
+    let stray = Stray {
+        format: 1,
+        claim: claim.to_string(),
+        outcome: *outcome,
+        stage: stage.as_deref(),
+        reason,
+        exit: *exit,
+        host,
+        ended: clock.now(),
+        files: products(ending)?,
+    };
+    put_late(spool, claim, ending, &record::text(&stray)?)
+}
+
 fn keep_late(spool: &Spool, entry: &Entry, claim: &Claim, ending: &Ending, clock: &Clock) -> Result<()> {
+    put_late(spool, claim, ending, &record::text(&draft(entry, claim, ending, clock)?)?)
+}
+
+fn products(ending: &Ending) -> Result<Vec<Product>> {
+    ending.files.iter().map(|path| measure(path)).collect()
+}
+
+fn put_late(spool: &Spool, claim: &Claim, ending: &Ending, text: &str) -> Result<()> {
     let stem = format!("{}.{}.{}", claim.id, claim.epoch, ending.outcome);
-    let report = draft(entry, claim, ending, clock)?;
     let path = spool.at("late").join(format!("{stem}.toml"));
     if !durable::present(&path)? {
-        durable::put(&spool.tmp(), &path, record::text(&report)?.as_bytes())?;
+        durable::put(&spool.tmp(), &path, text.as_bytes())?;
     }
     match &ending.log {
         Some(log) => keep_log(spool, &spool.at("late").join(format!("{stem}.log")), log),
@@ -240,7 +292,7 @@ fn draft(entry: &Entry, claim: &Claim, ending: &Ending, clock: &Clock) -> Result
         host: ending.host.clone(),
         started,
         log: ending.log.is_some(),
-        files: ending.files.iter().map(|path| measure(path)).collect::<Result<_>>()?,
+        files: products(ending)?,
         ..blank(&ticket, claim.epoch, ending.outcome, clock.now())
     })
 }
@@ -295,6 +347,21 @@ mod tests {
         });
         assert!(report::ended(&spool, &last.id, 1).unwrap().is_none());
         assert!(report::ended(&spool, &last.id, 2).unwrap().is_some());
+    }
+
+    #[test]
+    fn whoever_has_the_spool_open_when_it_moves_is_told_to_try_again() {
+        let place = tempfile::tempdir().unwrap();
+        let spool = Spool::create(&place.path().join("spool")).unwrap();
+        let claim = "b1.20261122-144743-123-k3f7x2.1.x7k2m9qa".parse().unwrap();
+        let (outcome, reason, host) = (Outcome::Failed, String::new(), String::new());
+        let ending = Ending { outcome, stage: None, reason, exit: None, host, log: None, files: Vec::new() };
+        let end = || end(&spool, &claim, &ending, &TroubleSection::default(), &Clock::system());
+        assert_eq!(end().unwrap_err().kind.status(), 1);
+        spool.leave("new").unwrap();
+        assert_eq!(end().unwrap_err().to_string(), "spool moved to new");
+        assert_eq!(spool.lock_queue(Duration::ZERO).unwrap_err().kind.status(), 75);
+        assert_eq!(Spool::create(spool.root()).unwrap_err().kind.status(), 75);
     }
 
     #[test]
