@@ -159,3 +159,14 @@ fn a_check_waits_until_whoever_changes_the_queue_has_finished() {
     let lock = stage.at("spool/lock/queue");
     assert!(steps.iter().any(|step| step.name == "flock" && step.paths[0] == lock));
 }
+
+#[test]
+fn a_spool_has_moved_once_whoever_changes_the_queue_has_finished() {
+    if !traced::ready("locked move") {
+        return;
+    }
+    let (stage, _, _) = stage_of("enqueue");
+    let steps = follow(&stage, "syncpkg-init --moved host", "");
+    let lock = stage.at("spool/lock/queue");
+    assert!(steps.iter().any(|step| step.name == "flock" && step.paths[0] == lock));
+}
