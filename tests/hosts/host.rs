@@ -176,12 +176,14 @@ impl Host {
         self.ok(&format!("cd /; runuser -u syncpkg -- {line}"))
     }
 
-    /// Starts `line` as the user of the farm, and leaves it alone; what it says is in `/tmp/NAME.log`.
+    /// Starts `line` as the user of the farm, and leaves it alone; what it says is in `/tmp/NAME.log`, its number in
+    /// `/tmp/NAME.pid`.
     pub fn serve(&self, name: &str, line: &str) {
         let inner = format!("echo $$ >/tmp/{name}.pid; exec {line}");
-        self.ok(&format!(
-            "cd /; setsid -f runuser -u syncpkg -- sh -c '{inner}' >>/tmp/{name}.log 2>&1 </dev/null"
-        ));
+        let start =
+            format!("setsid -f runuser -u syncpkg -- sh -c '{inner}' >>/tmp/{name}.log 2>&1 </dev/null");
+        let begun = format!("until [ -s /tmp/{name}.pid ]; do sleep 0.02; done");
+        self.ok(&format!("cd /; rm -f /tmp/{name}.pid; {start}; {begun}"));
     }
 
     /// A path of it, as it is seen from here.

@@ -361,8 +361,8 @@ mod tests {
         let scene = Scene::new();
         let other = scene.spool.upload_dir(&scene.claim.builder).join("b1.x.1.y");
         fs::create_dir(&other).unwrap();
-        for year in [1_000_000_000, 4_000_000_000] {
-            let time = SystemTime::UNIX_EPOCH + Duration::from_secs(year);
+        for seconds in [1_000_000_000, 4_000_000_000] {
+            let time = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
             fs::File::open(&other).unwrap().set_modified(time).unwrap();
             assert_eq!(forgotten(&scene.spool, Duration::ZERO).unwrap(), std::slice::from_ref(&other));
             assert!(forgotten(&scene.spool, Duration::from_secs(60)).unwrap().is_empty());
