@@ -373,6 +373,8 @@ fn every_program_refuses_a_spool_that_has_moved() {
         let line = match &*program {
             // Never makes a push fail.
             "synchook" => continue,
+            // Says it to a web server.
+            "syncweb" => continue,
             "syncpkg-claim" => "syncpkg-claim --builder b1 --arch x86_64".to_owned(),
             "syncpkg-beat" => format!("syncpkg-beat {}", building.claim),
             "syncpkg-report" => format!("syncpkg-report {} --outcome built", building.claim),
@@ -387,6 +389,10 @@ fn every_program_refuses_a_spool_that_has_moved() {
         assert!(ran.status == 75 && ran.out.is_empty(), "$ {line}\n{ran:?}");
         assert_eq!(ran.err, format!("{program}: spool moved to new.example.org\n"), "$ {line}");
     }
+    let mut web = farm.command("syncweb");
+    web.env("GATEWAY_INTERFACE", "CGI/1.1").env("REMOTE_USER", "ann").env("REQUEST_METHOD", "GET");
+    let ran: Ran = web.output().unwrap().into();
+    assert!(ran.out.starts_with("Status: 503 "), "{ran:?}");
     fs::remove_file(farm.at("spool/moved")).unwrap();
     farm.built(&building, "x");
     farm.is_sound();
