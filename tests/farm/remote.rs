@@ -218,6 +218,78 @@ fn a_builders_key_opens_nothing_else() {
     farm.is_sound();
 }
 
+/// Asks at the gate as `builder` does with the key of `b1`, and brings what lies in `from`.
+fn bring(farm: &Farm, sshd: &Sshd, from: &str, claim: &str) -> Ran {
+    let shell = sshd.command("b1");
+    let target = format!("127.0.0.1:{}/upload/b1/{claim}/", farm.at("spool").display());
+    let mut rsync = std::process::Command::new("rsync");
+    rsync.args(["-rt", "--partial", "-e", &shell]).arg(farm.at(from)).arg(target);
+    rsync.output().unwrap().into()
+}
+
+#[test]
+fn a_builder_holds_no_more_claims_than_its_quota_and_hinders_nobody() {
+    let farm = Farm::new();
+    farm.configure("[quota]\nclaims = 2\n");
+    let sshd = Sshd::new(&farm);
+    ["gcc", "make", "sed", "tar"].iter().for_each(|name| drop(farm.later(1).push(name, "")));
+    let claim = |more: &str| {
+        sshd.raw("b1", &["127.0.0.1", &format!("syncpkg-claim --builder b1 --arch x86_64 {more}")])
+    };
+    let all = claim("--count 1000");
+    let quota = "nothing to claim: b1 holds 0 and asks for 1000: its quota is 2";
+    assert!(all.status == 1 && all.err.contains(quota), "{all:?}");
+    assert_eq!(claim("--instance aaa").status, 0);
+    assert_eq!(claim("--instance bbb").status, 0);
+    assert_eq!(claim("--instance aaa").status, 0, "whoever lost the answer asks again");
+    assert_eq!(claim("--instance ccc").status, 1);
+    assert_eq!(farm.claim("b2").name, "sed");
+    farm.is_sound();
+}
+
+#[test]
+fn a_builder_brings_no_more_than_its_quota_and_hinders_nobody() {
+    let farm = Farm::new();
+    farm.configure("[quota]\nbytes = \"100KiB\"\nfiles = 10\n");
+    let sshd = Sshd::new(&farm);
+    farm.push("gcc", "");
+    farm.push("make", "");
+    let claim = farm.claim("b1").claim;
+    fs::write(farm.at("large"), vec![b'x'; 1 << 20]).unwrap();
+    fs::create_dir(farm.at("many")).unwrap();
+    (0..100).for_each(|n| fs::write(farm.at(&format!("many/{n}")), "x").unwrap());
+    let large = bring(&farm, &sshd, "large", &claim);
+    let size = fs::metadata(farm.at("spool/upload/b1").join(&claim).join("large")).unwrap().len();
+    assert!(large.status != 0 && size <= 100 << 10, "{size}: {large:?}");
+    let many = bring(&farm, &sshd, "many", &claim);
+    let again = bring(&farm, &sshd, "syncpkg.toml", &claim);
+    assert!(
+        again.status != 0 && again.err.contains("not acted on yet: that is its quota"),
+        "{many:?} {again:?}"
+    );
+    farm.built(&farm.claim("b2"), "x");
+    fs::remove_dir_all(farm.at("spool/upload/b1").join(&claim)).unwrap();
+    assert_eq!(bring(&farm, &sshd, "syncpkg.toml", &claim).status, 0);
+}
+
+#[test]
+fn a_master_whose_disk_is_full_takes_nothing_until_there_is_something_to_spare() {
+    let farm = Farm::new();
+    let sshd = Sshd::new(&farm);
+    farm.push("gcc", "");
+    let claim = farm.claim("b1").claim;
+    let free = fs2::available_space(farm.at("spool")).unwrap() / 1024;
+    let with = |least: u64| {
+        farm.configure(&format!("[quota]\nfree = \"{least}KiB\"\n"));
+        bring(&farm, &sshd, "syncpkg.toml", &claim)
+    };
+    let full = with(2 * free);
+    assert!(full.status != 0 && full.err.contains("is full"), "{full:?}");
+    assert!(with(free * 3 / 4).err.contains("is full"), "there must be twice as much before it goes on");
+    assert_eq!(with(free / 4).status, 0);
+    assert_eq!(with(free * 3 / 4).status, 0, "it has not been full since");
+}
+
 #[test]
 fn what_a_client_sets_in_its_environment_is_not_seen() {
     let farm = Farm::new();

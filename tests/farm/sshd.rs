@@ -118,6 +118,13 @@ impl<'a> Sshd<'a> {
         )
     }
 
+    /// How rsync comes as `who`.
+    pub fn command(&self, who: &str) -> String {
+        let (key, hosts) = (self.farm.at(who), self.farm.at("known_hosts"));
+        let (key, hosts, port) = (key.display(), hosts.display(), self.port);
+        format!("ssh -F none -o BatchMode=yes -o UserKnownHostsFile={hosts} -p {port} -i {key}")
+    }
+
     /// Writes the configuration of another host that comes as `who`; returns its file.
     pub fn elsewhere(&self, who: &str) -> PathBuf {
         let text = fs::read_to_string(self.farm.at("syncpkg.toml")).unwrap();

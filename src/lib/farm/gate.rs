@@ -303,12 +303,20 @@ impl Gate<'_> {
     /// `No` when it holds as much as it may.
     pub fn may_claim(&self, words: &[String]) -> Result<()> {
         let held = list::building_by(self.spool, self.builder)?;
-        let at = words.iter().position(|word| word == "--instance").and_then(|at| words.get(at + 1));
-        let repeats = |claim: Claim| at.is_some_and(|instance| claim.instance.as_str() == instance.as_str());
-        if held.len() < self.quota.claims || held.iter().filter_map(Claim::of).any(repeats) {
+        let value = |option: &str| {
+            words.iter().position(|word| word == option).and_then(|at| words.get(at + 1)).map(String::as_str)
+        };
+        let repeats = |claim: Claim| value("--instance") == Some(claim.instance.as_str());
+        let more = value("--count").and_then(|count| count.parse().ok()).unwrap_or(1);
+        if held.len().saturating_add(more) <= self.quota.claims
+            || held.iter().filter_map(Claim::of).any(repeats)
+        {
             return Ok(());
         }
-        Err(Error::no(format!("nothing to claim: {} holds {}, its quota", self.builder, held.len())))
+        let (builder, held, most) = (self.builder, held.len(), self.quota.claims);
+        Err(Error::no(format!(
+            "nothing to claim: {builder} holds {held} and asks for {more}: its quota is {most}"
+        )))
     }
 
     fn refusal(&self, what: &str) -> Error {
