@@ -170,3 +170,15 @@ fn a_spool_has_moved_once_whoever_changes_the_queue_has_finished() {
     let lock = stage.at("spool/lock/queue");
     assert!(steps.iter().any(|step| step.name == "flock" && step.paths[0] == lock));
 }
+
+#[test]
+fn what_speaks_against_a_builder_is_counted_under_a_lock() {
+    if !traced::ready("locked strikes") {
+        return;
+    }
+    let (stage, line, input) = stage_of("report trouble");
+    let changes = changes(&stage, &line, input);
+    let strike = stage.at("spool/builder/b1.aside");
+    let (_, held) = changes.iter().find(|(step, _)| step.paths.last() == Some(&strike)).unwrap();
+    assert!(held.contains(&stage.at("spool/lock/builder")));
+}

@@ -15,7 +15,9 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{CWD, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 
-pub use derived::{copy, forget, lead, link, link_tree, prune, remove_tree, replace, ring, touch, write_at};
+pub use derived::{
+    copy, forget, lead, link, link_tree, prune, remove_tree, replace, ring, touch, unlink, write_at,
+};
 
 use super::error::readable;
 pub use super::regular::{open_beneath, open_regular, read, read_open};

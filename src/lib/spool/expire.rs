@@ -187,10 +187,10 @@ pub fn expire(spool: &Spool, keep: &KeepSection, clock: &Clock) -> Result<Plan> 
     }
     forget_tries(spool, &plan.tickets)?;
     // Not fsynced: what a power cut brings back goes the next time.
-    plan.tickets.iter().for_each(|(_, path)| durable::forget(path));
+    plan.tickets.iter().try_for_each(|(_, path)| durable::unlink(path))?;
     let mut places: BTreeSet<&Path> = plan.tickets.iter().filter_map(|(_, path)| path.parent()).collect();
     let files: Vec<PathBuf> = plan.files.iter().map(|file| spool.root().join(file)).collect();
-    files.iter().for_each(|file| durable::forget(file));
+    files.iter().try_for_each(|file| durable::unlink(file))?;
     places.extend(files.iter().filter_map(|file| file.parent()).filter(|place| !place.ends_with("late")));
     for place in places {
         durable::prune(place);
@@ -207,14 +207,16 @@ fn forget_tries(spool: &Spool, tickets: &[(Expired, PathBuf)]) -> Result<()> {
         for day in &days {
             let day = spool.at(place).join(day);
             let names = list::names(&day)?;
-            names.iter().filter(|name| ours(name)).for_each(|name| durable::forget(&day.join(name)));
+            names.iter().filter(|name| ours(name)).try_for_each(|name| durable::unlink(&day.join(name)))?;
             durable::prune(&day);
         }
     }
     for name in list::names(&spool.at("hold"))?.iter().filter(|name| ours(name)) {
         let path = spool.at("hold").join(name);
-        durable::remove_tree(&path.with_extension("unwanted"))?;
-        durable::forget(&path);
+        match durable::is_dir(&path)? {
+            true => durable::remove_tree(&path)?,
+            false => durable::unlink(&path)?,
+        }
     }
     Ok(())
 }

@@ -92,6 +92,18 @@ pub fn forget(path: &Path) {
     discard(path);
 }
 
+/// Removes the file `path`, not fsynced: for what is removed again when a power cut brings it back. One that is gone
+/// already is fine.
+///
+/// # Errors
+/// Any other failing system call.
+pub fn unlink(path: &Path) -> Result<()> {
+    match fs::remove_file(path) {
+        Err(source) if source.kind() != io::ErrorKind::NotFound => Err(Error::io("remove", path, source)),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
 /// Removes the directory `path` if it is empty, not fsynced; returns whether it did.
 pub fn prune(path: &Path) -> bool {
     fs::remove_dir(path).is_ok()
