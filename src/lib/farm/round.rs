@@ -4,7 +4,9 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+use jiff::{Timestamp, ToSpan};
 
 use super::{drop_box, publish, retry};
 use crate::base::durable;
@@ -89,14 +91,19 @@ fn reclaim(config: &Config, spool: &Spool, clock: &Clock) -> Result<Vec<String>>
         .collect())
 }
 
-/// Lets go of what is old, once a day.
+/// Lets go of what is old, once a day. Not on the first day after a gap: a clock that has just jumped by years must not
+/// make everything old.
 fn expire_daily(config: &Config, spool: &Spool, clock: &Clock) -> Result<()> {
-    let (record, today) = (spool.at("cache").join("expired"), clock.now().strftime("%Y-%m-%d\n").to_string());
-    if fs::read_to_string(&record).is_ok_and(|day| day == today) {
+    let record = spool.at("cache").join("expired");
+    let today = clock.now().to_zoned(TimeZone::UTC).date();
+    let last = fs::read_to_string(&record).ok().and_then(|day| day.trim().parse::<Date>().ok());
+    if last == Some(today) {
         return Ok(());
     }
-    expire::expire(spool, &config.keep, clock)?;
-    durable::replace(&record, today.as_bytes()).map(drop)
+    if last.is_some_and(|last| last < today && today.saturating_sub(2.days()) <= last) {
+        expire::expire(spool, &config.keep, clock)?;
+    }
+    durable::replace(&record, format!("{today}\n").as_bytes()).map(drop)
 }
 
 /// Returns when the last round ended; none if there never was one.
