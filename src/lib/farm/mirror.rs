@@ -17,8 +17,8 @@ use crate::config::{Place, SshSection};
 use crate::spool::{COPY, Spool, picture};
 
 /// What belongs to tickets, and is put before they end or removed after.
-const BELONGINGS: [&str; 10] =
-    ["report", "log", "live", "hold", "late", "bad", "builder", "owed", "sent", "request"];
+const BELONGINGS: [&str; 11] =
+    ["report", "log", "live", "hold", "late", "bad", "builder", "owed", "sent", "expired", "request"];
 
 /// What is empty in a copy: locks and uploads of programs that are at work here, and what can be derived.
 const EMPTY: [&str; 4] = ["cache", "lock", "tmp", "upload"];
@@ -301,6 +301,13 @@ impl Found {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_copy_has_every_directory_of_a_spool() {
+        let copied = ["new", "park", "run", "done", "drop"].into_iter().chain(BELONGINGS).chain(EMPTY);
+        let copied: std::collections::BTreeSet<&str> = copied.collect();
+        assert_eq!(copied, crate::spool::DIRECTORIES.iter().copied().collect());
+    }
 
     #[test]
     fn a_list_of_rsyncs_is_read_whatever_the_names_are() {

@@ -76,7 +76,6 @@ fn of_tree(
     let readings = tree::read(section, tree, &tip, &paths, &Desk::of(spool))?;
     let wanted: BTreeMap<&String, &Reading> = paths.iter().zip(&readings).collect();
     let mut failed = None;
-    retry::expect(spool);
     for one in held {
         let verdict = match wanted.get(&one.ticket.path).copied() {
             Some(Err(_)) if !repository.exists(&tip, &one.ticket.path)? => {
@@ -87,7 +86,7 @@ fn of_tree(
         match verdict {
             Verdict::NotNow(why) => postpone(spool, &one.entry, &why)?,
             Verdict::Never(why) => set_aside(spool, &one.entry, &why)?,
-            Verdict::Wanted => match one_ticket(spool, section, one) {
+            Verdict::Wanted => match publish_one(spool, section, one) {
                 Ok(()) => {
                     done.push(format!("published {}", one.entry.name.item));
                     waiting::settle(spool, &one.entry)?;
@@ -167,7 +166,8 @@ fn verdict(spool: &Spool, held: &Held, reading: Option<&Reading>) -> Result<Verd
     Ok(Verdict::Wanted)
 }
 
-fn one_ticket(spool: &Spool, section: &TreeSection, held: &Held) -> Result<()> {
+fn publish_one(spool: &Spool, section: &TreeSection, held: &Held) -> Result<()> {
+    retry::expect(spool);
     let item = &held.entry.name.item;
     let _lock = lock::exclusive(
         &spool.at("lock").join(format!("publish-{}-{}", held.ticket.tree, item.arch)),
