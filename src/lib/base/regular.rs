@@ -23,7 +23,9 @@ pub fn read(path: &Path, limit: u64) -> Result<Vec<u8>> {
 /// # Errors
 /// Longer than `limit`.
 pub fn read_open(file: File, path: &Path, limit: u64) -> Result<Vec<u8>> {
-    let mut bytes = Vec::new();
+    // Room for one byte more than there should be: a file as long as it says is read in two calls.
+    let long = file.metadata().map_or(0, |meta| meta.len()).min(limit);
+    let mut bytes = Vec::with_capacity(usize::try_from(long).unwrap_or_default() + 1);
     file.take(limit + 1).read_to_end(&mut bytes).map_err(|source| Error::io("read", path, source))?;
     if bytes.len() as u64 > limit {
         return Err(Error::wrong(format!("cannot read {}: longer than {limit} bytes", path.display())));

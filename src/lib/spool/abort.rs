@@ -132,7 +132,7 @@ fn end(spool: &Spool, entry: &Entry, by: &str, reason: &str, clock: &Clock) -> R
         started,
         ..blank(&ticket, entry.name.epoch, Outcome::Aborted, clock.now())
     };
-    file(spool, &report)?;
+    file(spool, &report, false)?;
     let name = entry.name.standing(Stand::Done(Outcome::Aborted));
     let path = spool.done(&name);
     match durable::shift(&entry.path, &path)? {

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant, SystemTime};
 use serde::{Deserialize, Serialize};
 
 use super::check::quarantine;
-use super::report::{LEASE, blank, destination, file, owe, why_refused, why_unknown};
+use super::report::{LEASE, blank, destination, file, why_refused, why_unknown};
 use super::{Claim, Entry, Report, Spool, Stand, builder, list, queue, record, waiting};
 use crate::base::durable::{self, Shift};
 use crate::base::error::{Kind, readable};
@@ -272,10 +272,7 @@ fn take_back(
         // Nobody but the builder was at fault, so the ticket need not rest.
         entry.name.standing(Stand::Waiting(None))
     };
-    file(spool, &report)?;
-    if ended {
-        owe(spool, &report)?;
-    }
+    file(spool, &report, ended)?;
     if !ended {
         let moved = queue::come_back(spool, &entry.path, &name, clock)?;
         return Ok((moved == Shift::Moved).then(|| Entry { path: entry.path.clone(), name, builder: None }));

@@ -128,17 +128,16 @@ pub(super) fn blank(ticket: &super::Ticket, epoch: u32, outcome: Outcome, ended:
     }
 }
 
-/// Files a report before the rename that makes it true; until then nothing reads it. One that is there already
-/// comes from an interrupted attempt at the same step and stands.
-pub(super) fn file(spool: &Spool, report: &Report) -> Result<()> {
-    let path = spool.report(&report.id, report.epoch, report.outcome);
-    durable::put(&spool.tmp(), &path, record::text(report)?.as_bytes()).map(drop)
-}
-
-/// Notes, before the rename, that somebody may have to be told; whoever reads the note looks whether it came
-/// true.
-pub(super) fn owe(spool: &Spool, report: &Report) -> Result<()> {
-    durable::put(&spool.tmp(), &spool.owed(&report.id, report.epoch, report.outcome), b"").map(drop)
+/// Files a report before the rename that makes it true, and when `owe` the note that somebody may have to be told; until
+/// then nothing reads the one, and whoever reads the other looks whether it came true. What is there already comes from
+/// an interrupted attempt at the same step and stands.
+pub(super) fn file(spool: &Spool, report: &Report, owe: bool) -> Result<()> {
+    let (id, epoch, outcome) = (&report.id, report.epoch, report.outcome);
+    let mut files = vec![(spool.report(id, epoch, outcome), record::text(report)?.into_bytes())];
+    if owe {
+        files.push((spool.owed(id, epoch, outcome), Vec::new()));
+    }
+    durable::put_all(&spool.tmp(), &files)
 }
 
 /// Returns the tries whose packages are held: (ticket, epoch).

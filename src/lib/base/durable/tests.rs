@@ -20,6 +20,16 @@ fn a_name_is_put_once_and_a_repeat_is_recognised() {
 }
 
 #[test]
+fn of_several_files_put_together_one_that_is_there_stands() {
+    let (place, tmp, target) = spool();
+    let other = place.path().join("b/other");
+    put(&tmp, &target, b"one").unwrap();
+    put_all(&tmp, &[(target.clone(), b"two".to_vec()), (other.clone(), b"three".to_vec())]).unwrap();
+    assert_eq!((fs::read(&target).unwrap(), fs::read(&other).unwrap()), (b"one".to_vec(), b"three".to_vec()));
+    assert_eq!(fs::read_dir(&tmp).unwrap().count(), 0, "nothing stays in tmp");
+}
+
+#[test]
 fn one_of_two_movers_wins_and_a_taken_name_is_never_overwritten() {
     let (place, tmp, from) = spool();
     let to = place.path().join("elsewhere/name");

@@ -34,7 +34,7 @@ pub(in crate::spool) fn supersede(spool: &Spool, entry: &Entry, by: &Id, clock: 
         reason: format!("{by} asks for a later revision"),
         ..blank(&ticket, entry.name.epoch, Outcome::Superseded, clock.now())
     };
-    file(spool, &report)?;
+    file(spool, &report, false)?;
     let ended = entry.name.standing(Stand::Done(Outcome::Superseded));
     durable::shift(&entry.path, &spool.done(&ended)).map(drop)
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
-use super::{LEASE, Report, blank, file, owe};
+use super::{LEASE, Report, blank, file};
 use crate::base::durable::{self, Put, Shift};
 use crate::base::error::{Kind, readable};
 use crate::base::{Clock, Error, Result, lock};
@@ -64,10 +64,7 @@ pub fn end(
         keep_files(spool, claim, ending)?;
     }
     let target = destination(spool, &entry.name, ending.outcome, trouble, clock)?;
-    file(spool, &report)?;
-    if matches!(target.stand, Stand::Done(_)) {
-        owe(spool, &report)?;
-    }
+    file(spool, &report, matches!(target.stand, Stand::Done(_)))?;
     if conclude(spool, &entry, &target, clock)? == Shift::Gone {
         return settle(spool, claim, ending, clock);
     }
