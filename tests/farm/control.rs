@@ -59,19 +59,9 @@ impl Web {
         fs::create_dir(farm.at("cgi")).unwrap();
         fs::copy(program("syncweb"), farm.at("cgi/control")).unwrap();
         fs::write(farm.at("htpasswd"), PASSWORDS).unwrap();
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        fs::write(farm.at("apache.conf"), configuration(&farm, port, module, seconds)).unwrap();
-        let file = farm.at("apache.conf").display().to_string();
-        let checked = Command::new("/usr/sbin/apache2").args(["-t", "-f", &file]).output().unwrap();
-        assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stderr));
-        let apache = Command::new("/usr/sbin/apache2")
-            .args(["-D", "FOREGROUND", "-f", &file])
-            .stdin(Stdio::null())
-            .spawn()
-            .unwrap();
-        let web = Self { farm, port, apache };
-        until("apache", 20, || TcpStream::connect(("127.0.0.1", port)).is_ok());
-        Some(web)
+        let (port, apache) =
+            (0..5).find_map(|_| started(&farm, module, seconds)).expect("no port for apache");
+        Some(Self { farm, port, apache })
     }
 
     fn ask(&self, method: &str, path: &str, headers: &str, body: &str) -> String {
@@ -104,6 +94,29 @@ impl Web {
     fn handed_in(&self) -> usize {
         self.farm.files("drop").len()
     }
+}
+
+/// Starts apache and waits until it answers and runs programs; none when its port has become somebody else's.
+fn started(farm: &Farm, module: &str, seconds: u32) -> Option<(u16, Child)> {
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    fs::write(farm.at("apache.conf"), configuration(farm, port, module, seconds)).unwrap();
+    let file = farm.at("apache.conf").display().to_string();
+    let checked = Command::new("/usr/sbin/apache2").args(["-t", "-f", &file]).output().unwrap();
+    assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stderr));
+    let mut apache = Command::new("/usr/sbin/apache2")
+        .args(["-D", "FOREGROUND", "-f", &file])
+        .stdin(Stdio::null())
+        .spawn()
+        .unwrap();
+    let runs_programs = || {
+        let names = fs::read_dir(farm.at("")).unwrap().map(|entry| entry.unwrap().file_name());
+        module != "cgid"
+            || names.filter_map(|name| name.into_string().ok()).any(|name| name.starts_with("cgisock"))
+    };
+    let mut is_over = || apache.try_wait().unwrap().is_some();
+    let answers = || farm.at("apache.pid").exists() && TcpStream::connect(("127.0.0.1", port)).is_ok();
+    until("apache", 20, || is_over() || answers() && runs_programs());
+    (!is_over()).then_some((port, apache))
 }
 
 /// Sends `text`, and nothing more, and returns the answer.
