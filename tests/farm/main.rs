@@ -10,6 +10,7 @@ mod control;
 mod drop_box;
 mod expire;
 mod hook;
+mod hooks;
 mod lease;
 mod mirror;
 mod order;

@@ -4,34 +4,54 @@ use std::path::Path;
 
 use jiff::SignedDuration;
 
-use super::{publish, site};
+use super::{hooks, publish, site};
 use crate::base::{Clock, Result, durable};
 use crate::build::first_error;
 use crate::config::Config;
-use crate::mail::{self, Alarm, FirstError, Kind, Sources, Told, Unbuilt, disk_text, held_text, is_full};
+use crate::mail::{self, Alarm, FirstError, Kind, Sources, Unbuilt, disk_text, held_text, is_full};
 use crate::names::State;
 use crate::spool::{Spool, check, report};
 
 /// What cannot be published for so long is the admin's business; what is mended sooner is not.
 const HELD: SignedDuration = SignedDuration::from_hours(1);
 
-/// Sends the mails owed; returns what was done.
+/// Sends the mails owed, then tells the programs that want to hear of what has ended; returns what was done, and what those
+/// failed in.
 ///
 /// # Errors
-/// The first mail that could not be sent; it stays owed.
-pub fn notify(config: &Config, spool: &Spool, clock: &Clock) -> Result<Vec<String>> {
+/// The first mail that could not be sent, after the programs were told too; it stays owed.
+pub fn notify(config: &Config, spool: &Spool, clock: &Clock) -> Result<Told> {
     let sources = Sources {
         first_error: &first_error_of,
         alarms: &|told| alarms(config, spool, told, clock),
         daily: &|| daily(config, spool, clock),
-        hooked: &|_| false,
+        hooked: &|outcome| hooks::wanted(config, outcome),
     };
-    let summary = mail::notify(spool, config, &sources, clock)?;
-    Ok(match summary.sent {
-        0 => Vec::new(),
-        1 => vec!["sent 1 mail".to_owned()],
-        n => vec![format!("sent {n} mails")],
-    })
+    let mailed = mail::notify(spool, config, &sources, clock);
+    let failed = hooks::tell(config, spool);
+    Ok(Told { mails: mailed?.sent, failed: failed? })
+}
+
+/// Who was told.
+#[derive(Debug, Clone, Default)]
+pub struct Told {
+    /// How many mails were accepted.
+    pub mails: usize,
+    /// A line for each program of the hooks that failed.
+    pub failed: Vec<String>,
+}
+
+impl Told {
+    /// Returns a line for each thing done.
+    pub fn lines(self) -> Vec<String> {
+        let mut lines = match self.mails {
+            0 => Vec::new(),
+            1 => vec!["sent 1 mail".to_owned()],
+            n => vec![format!("sent {n} mails")],
+        };
+        lines.extend(self.failed);
+        lines
+    }
 }
 
 fn first_error_of(log: &Path) -> Option<FirstError> {
@@ -40,7 +60,7 @@ fn first_error_of(log: &Path) -> Option<FirstError> {
 }
 
 /// What is wrong with the farm now; `told`: whether its admin has heard of that word.
-fn alarms(config: &Config, spool: &Spool, told: Told, clock: &Clock) -> Result<Vec<Alarm>> {
+fn alarms(config: &Config, spool: &Spool, told: mail::Told, clock: &Clock) -> Result<Vec<Alarm>> {
     let mut alarms = held(spool, clock)?;
     let (free, least) = (durable::available(spool.root())?, config.quota.free.0);
     let disk = Alarm { kind: Kind::Disk, key: "spool".to_owned(), text: disk_text(free, least) };
@@ -71,7 +91,8 @@ fn held(spool: &Spool, clock: &Clock) -> Result<Vec<Alarm>> {
 /// What is unbuilt, and what is wrong with the spool.
 fn daily(config: &Config, spool: &Spool, clock: &Clock) -> Result<(Vec<Unbuilt>, Vec<Alarm>)> {
     let rows = match config.mail.daily || config.mail.list.is_some() {
-        true => site::missing(config, spool, clock)?,
+        // No list is better than no mail; what is wrong with the tree is said by syncpkg-unbuilt.
+        true => site::missing(config, spool, clock).unwrap_or_default(),
         false => Vec::new(),
     };
     let unbuilt = |row: crate::web::UnbuiltRow| Unbuilt {

@@ -11,6 +11,7 @@ mod alarm;
 mod contacts;
 mod decide;
 mod digest;
+pub mod hooked;
 mod hour;
 mod memory;
 mod message;

@@ -185,7 +185,10 @@ impl Round<'_> {
     /// Delivers what is in the post and due. Tells whether some address was refused, and what was for it is owed again.
     pub fn deliver(&mut self) -> Result<bool> {
         let (letters, now) = (post::letters(self.spool)?, self.clock.now());
-        if letters.is_empty() || !post::server(self.spool)?.is_due(now) {
+        let server = post::server(self.spool)?;
+        if letters.is_empty() || !server.is_due(now) {
+            // The same is said until it is tried again: whoever has heard of it need not hear of it as if it were new.
+            self.hear(if letters.is_empty() { Ok(()) } else { Err(Error::again(server.error)) });
             self.summary.kept += letters.len();
             return Ok(false);
         }
@@ -199,6 +202,7 @@ impl Round<'_> {
             }
             if !letter.tried.is_due(now) {
                 self.summary.kept += 1;
+                self.hear(Err(Error::again(letter.tried.error)));
                 continue;
             }
             let to = letter.to()?;
