@@ -49,7 +49,8 @@ pub(super) fn recall(spool: &Spool, word: &str) -> Result<Option<(Timestamp, Str
     let Some(bytes) = readable(durable::read(&path, LARGEST))? else { return Ok(None) };
     let text = String::from_utf8_lossy(&bytes).into_owned();
     let (at, rest) = text.trim_end().split_once(' ').unwrap_or((text.trim_end(), ""));
-    Ok(at.parse().ok().map(|at| (at, rest.to_owned())))
+    // Whatever somebody wrote into it, it is there: told long ago.
+    Ok(Some((at.parse().unwrap_or(Timestamp::UNIX_EPOCH), rest.to_owned())))
 }
 
 /// Remembers that `word` was told; what is remembered of it already stays.

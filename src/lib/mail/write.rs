@@ -229,17 +229,20 @@ impl Round<'_> {
         Ok(taken_back)
     }
 
-    /// An address was refused: that is remembered, and what was for it is owed again. Not the admin's, in whose place
-    /// nobody stands, and not a letter that settles nothing.
+    /// An address was refused: that is remembered, and what was for it is owed again; tells whether there is such. Not the
+    /// admin's, in whose place nobody stands.
     fn takes_back(&self, letter: &post::Letter, error: &Error) -> Result<bool> {
         let address = letter.slip.to.to_ascii_lowercase();
-        if address == key(&self.contacts.admin) || !letter.is_about_tries() {
+        if address == key(&self.contacts.admin) {
             return Ok(false);
         }
         let word = super::contacts::refused(&address);
         memory::remember(self.spool, &word, self.clock.now(), &error.to_string())?;
-        letter.take_back(self.spool)?;
-        Ok(true)
+        let owed = letter.is_about_tries();
+        if owed {
+            letter.take_back(self.spool)?;
+        }
+        Ok(owed)
     }
 }
 
