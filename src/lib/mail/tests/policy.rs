@@ -312,3 +312,17 @@ fn whoever_is_killed_between_two_steps_loses_no_mail_and_tells_nothing_twice() {
     assert_eq!((farm.owed(), farm.in_post().len(), farm.sent().len()), (0, 0, 3));
     assert_eq!(crate::spool::list::names(&farm.spool.at("post")).unwrap(), [""; 0]);
 }
+
+#[test]
+fn what_could_not_be_decided_to_its_end_is_told_to_nobody_yet() {
+    let farm = farm();
+    let id = farm.ends("gcc", Outcome::Failed).id;
+    let note = farm.spool.owed(&id, 1, Outcome::Failed);
+    // It cannot be removed.
+    std::fs::remove_file(&note).unwrap();
+    std::fs::create_dir(&note).unwrap();
+    farm.notify().unwrap_err();
+    assert_eq!((farm.sent().len(), farm.in_post().len()), (0, 0));
+    std::fs::remove_dir(&note).unwrap();
+    assert_eq!(farm.notify().unwrap().sent, 1);
+}
