@@ -10,7 +10,7 @@ PROGRAMS = synchook syncpkgd syncpkgcd $(basename $(notdir $(wildcard src/bin/sy
 UNITS    = $(wildcard packaging/systemd/*)
 DOC      = $(DESTDIR)$(PREFIX)/share/doc/syncpkg
 SCRIPTS  = .ci/run packaging/needs packaging/demo/run packaging/demo/play packaging/demo/upstream \
-           packaging/hooks/post-receive packaging/fst/unbuilt tests/mutants tests/hosts/gate.sh
+           packaging/hooks/post-receive packaging/hooks/webhook packaging/fst/unbuilt tests/mutants tests/hosts/gate.sh
 
 build:                  ## compile everything
 	$(CARGO) build --release --locked

@@ -11,7 +11,7 @@ use std::process::{Command, Stdio};
 const COLUMNS: usize = 80;
 
 /// The structs of the configuration, and the headings of their keys in syncpkg.toml(5).
-const SECTIONS: [(&str, &str); 14] = [
+const SECTIONS: [(&str, &str); 15] = [
     ("Config", "Top level"),
     ("TreeSection", "[tree.NAME]"),
     ("LeaseSection", "[lease]"),
@@ -21,6 +21,7 @@ const SECTIONS: [(&str, &str); 14] = [
     ("PackageLimit", "[limit.package.NAME]"),
     ("WebSection", "[web]"),
     ("MailSection", "[mail]"),
+    ("HooksSection", "[hooks]"),
     ("SshSection", "[ssh]"),
     ("QuotaSection", "[quota]"),
     ("NeedSection", "[need.NAME]"),
@@ -165,7 +166,7 @@ fn a_manual_page_points_only_to_pages_that_are_there() {
 #[test]
 fn the_manual_has_every_key_of_the_configuration_and_no_other() {
     let read = |file: &str| fs::read_to_string(root().join("src/lib/config").join(file)).unwrap();
-    let source = read("sections.rs") + &read("builder.rs");
+    let source = read("sections.rs") + &read("mail.rs") + &read("builder.rs");
     let page = page_of("syncpkg.toml");
     assert_eq!(source.matches("deny_unknown_fields").count(), SECTIONS.len(), "there is a new section");
     for (section, heading) in SECTIONS {

@@ -21,5 +21,7 @@ fn main() -> ExitCode {
 
 fn run(_: Args, scene: &mut Scene) -> Result<Status> {
     let spool = scene.own_spool()?;
-    notify::notify(&scene.config, &spool, &scene.clock).map(|_| Status::Done)
+    let told = notify::notify(&scene.config, &spool, &scene.clock)?;
+    told.failed.iter().for_each(|line| scene.say(line));
+    Ok(Status::Done)
 }

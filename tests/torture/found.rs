@@ -9,7 +9,8 @@ use jiff::Timestamp;
 use crate::life::Life;
 
 /// What is kept of a spool for good; what else is there is a cache, a lock, a sign of life.
-const KEPT: [&str; 9] = ["report", "log", "sent", "late", "owed", "hold", "builder", "drop", "request"];
+const KEPT: [&str; 10] =
+    ["report", "log", "sent", "late", "owed", "post", "hold", "builder", "drop", "request"];
 
 /// What is found in a spool and in its package directory.
 #[derive(Clone, Default, PartialEq, Eq)]

@@ -62,7 +62,7 @@ impl Measure {
             let twin = (1..).map(|n| format!("{text} ({n})")).find(|text| !rows.contains(text));
             rows.extend(twin);
         }
-        let places = ["log", "hold", "owed", "sent", "drop", "late", "bad", "builder"]
+        let places = ["log", "hold", "owed", "post", "sent", "told", "drop", "late", "bad", "builder"]
             .map(|place| format!("spool/{place}"));
         let places = places.iter().map(String::as_str).chain(["www", "packages"]);
         // What speaks against a builder is no part of an answer: a strike that is lost costs one more.

@@ -42,6 +42,20 @@ impl Config {
         }
     }
 
+    /// Returns the line that shows, in a clone of the tree, what was changed of a recipe (tree and path) between two
+    /// revisions; none where there is no history.
+    pub fn between_line(&self, (tree, path): (&str, &str), old: &str, new: &str) -> Option<String> {
+        let name: Tree = tree.parse().ok()?;
+        let directory = quoted(path.rsplit_once('/').map_or(".", |(directory, _)| directory));
+        match self.tree.get(&name)?.scm {
+            Scm::Git if old != new => Some(format!("git log {old}..{new} -- {directory}")),
+            Scm::Darcs if old != new => {
+                Some(format!("darcs log --from-hash {old} --to-hash {new} {directory}"))
+            }
+            Scm::Git | Scm::Darcs | Scm::None => None,
+        }
+    }
+
     /// Returns the lines that do what a builder does with the recipe `path` at `revision`; none for a tree the
     /// configuration does not know.
     pub fn reproduce_lines(&self, tree: &str, revision: &str, path: &str) -> Option<[String; 3]> {

@@ -5,16 +5,18 @@
 
 mod builder;
 mod lines;
+mod mail;
 mod place;
 mod read;
 mod sections;
 mod units;
 
 pub use builder::{BuilderSection, BuilderTree, Commands, Preset, Term};
+pub use mail::{HooksSection, MailSection, Tls, Transport};
 pub use place::{Host, Place, is_plain, plain_word};
 pub use read::{load, parse};
 pub use sections::{
-    Config, Format, KeepSection, LeaseSection, LimitSection, MailSection, NeedSection, PackageLimit,
-    QuotaSection, Role, Scm, SshSection, Transport, TreeSection, TroubleSection, WebSection,
+    Config, Format, KeepSection, LeaseSection, LimitSection, NeedSection, PackageLimit, QuotaSection, Role,
+    Scm, SshSection, TreeSection, TroubleSection, WebSection,
 };
 pub use units::{Bytes, Span};

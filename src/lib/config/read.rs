@@ -56,6 +56,12 @@ fn check(config: &Config) -> Result<()> {
     {
         spool.unwrap_or("/").parse::<Place>().map_err(|error| error.within(key))?;
     }
+    if config.mail.hourly == 0 {
+        return Err(Error::wrong("mail.hourly must be at least 1"));
+    }
+    if config.mail.timeout.0.is_zero() {
+        return Err(Error::wrong("mail.timeout must be longer than nothing"));
+    }
     config.builder.check()?;
     config.tree.iter().try_for_each(|(name, tree)| check_tree(name, tree))
 }

@@ -5,8 +5,7 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
-use super::BuilderSection;
-use super::{Bytes, Span};
+use super::{BuilderSection, Bytes, HooksSection, MailSection, Span};
 use crate::names::{Arch, Name, Tree, Word};
 
 /// The whole configuration; every key has a default.
@@ -37,8 +36,10 @@ pub struct Config {
     pub keep: KeepSection,
     /// What may be asked for through the web.
     pub web: WebSection,
-    /// How mail goes out.
+    /// Who is mailed what, and how.
     pub mail: MailSection,
+    /// Programs of one's own that hear of what happens.
+    pub hooks: HooksSection,
     /// How spools on other hosts are reached.
     pub ssh: SshSection,
     /// What each builder on another host may take of this one.
@@ -65,6 +66,7 @@ impl Default for Config {
             keep: KeepSection::default(),
             web: WebSection::default(),
             mail: MailSection::default(),
+            hooks: HooksSection::default(),
             ssh: SshSection::default(),
             quota: QuotaSection::default(),
             need: BTreeMap::new(),
@@ -275,46 +277,6 @@ pub struct PackageLimit {
     pub silence: Option<Span>,
     /// As `limit.log`.
     pub log: Option<Bytes>,
-}
-
-/// How mail leaves the master.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Transport {
-    /// Into files of the spool.
-    File,
-    /// Through a sendmail program.
-    Sendmail,
-    /// To a mail server.
-    Smtp,
-}
-
-/// `[mail]`
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct MailSection {
-    /// How it goes out.
-    pub transport: Transport,
-    /// The sendmail program.
-    pub sendmail: PathBuf,
-    /// `HOST:PORT` of the mail server.
-    pub smtp: String,
-    /// The sender.
-    pub from: String,
-    /// Who is told what no maintainer can be told.
-    pub admin: String,
-}
-
-impl Default for MailSection {
-    fn default() -> Self {
-        Self {
-            transport: Transport::File,
-            sendmail: "/usr/sbin/sendmail".into(),
-            smtp: "localhost:25".to_owned(),
-            from: "syncpkg <noreply@example.org>".to_owned(),
-            admin: "admin@example.org".to_owned(),
-        }
-    }
 }
 
 /// `[ssh]`

@@ -10,6 +10,7 @@ pub mod control;
 pub mod drop_box;
 pub mod gate;
 pub mod hook;
+mod hooks;
 pub mod key;
 pub mod log;
 pub mod master;

@@ -17,6 +17,9 @@ use crate::names::{Arch, Name, State, Tree};
 use crate::spool::{Entry, History, Product, Report, Spool, Ticket, list, product, report, waiting};
 use crate::tree::{self, Desk, Reading, Repository};
 
+/// What is said of packages that wait for a later ticket: nobody has to do anything about it.
+pub(super) const LATER: &str = "was asked for later, and is";
+
 /// A built ticket whose packages are held.
 struct Held {
     entry: Entry,
@@ -155,10 +158,10 @@ fn verdict(spool: &Spool, held: &Held, reading: Option<&Reading>) -> Result<Verd
         let (id, state) = (&entry.name.id, entry.state());
         match state {
             State::Waiting | State::Building => {
-                return Ok(Verdict::NotNow(format!("{id} was asked for later, and is {state}")));
+                return Ok(Verdict::NotNow(format!("{id} {LATER} {state}")));
             }
             State::Built | State::Failed => {
-                return Ok(Verdict::Never(format!("{id} was asked for later, and is {state}")));
+                return Ok(Verdict::Never(format!("{id} {LATER} {state}")));
             }
             State::Trouble | State::Aborted | State::Superseded => {}
         }

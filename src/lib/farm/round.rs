@@ -73,7 +73,7 @@ pub fn go(config: &Config, spool: &Spool, clock: &Clock) -> Result<Option<Round>
         Ok(more) => round.more = more,
         Err(error) => round.errors.push(error),
     }
-    round.part(super::notify::notify(config, spool, clock));
+    round.part(super::notify::notify(config, spool, clock).map(super::notify::Told::lines));
     round.part(check::sweep(spool).map(|()| Vec::new()));
     round.part(expire_daily(config, spool, clock).map(|()| Vec::new()));
     round.part(super::site::write(config, spool, &|_, _| (), clock).map(|()| Vec::new()));

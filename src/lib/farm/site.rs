@@ -84,7 +84,11 @@ struct Looked {
     rows: Vec<UnbuiltRow>,
 }
 
-fn missing(config: &Config, spool: &Spool, clock: &Clock) -> Result<Vec<UnbuiltRow>> {
+/// Returns what is unbuilt for too long, as somebody looked it up within the last hour.
+///
+/// # Errors
+/// A tree that cannot be read.
+pub(super) fn missing(config: &Config, spool: &Spool, clock: &Clock) -> Result<Vec<UnbuiltRow>> {
     let cache = spool.at("cache").join("unbuilt.json");
     let known = fs::read(&cache).ok().and_then(|bytes| serde_json::from_slice::<Looked>(&bytes).ok());
     let fresh = |looked: &Looked| {

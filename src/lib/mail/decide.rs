@@ -1,5 +1,6 @@
 //! Whom to tell what of an end: the rule, without a disk.
 
+use super::Audience;
 use crate::names::Outcome;
 use crate::spool::{Entry, Stand, Ticket};
 
@@ -28,34 +29,44 @@ impl News {
     }
 }
 
-/// Who is told.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Audience {
-    /// Whom the recipe names.
-    Maintainer,
-    /// Who runs the farm.
-    Admin,
+impl News {
+    /// Returns what an end is news of, if of anything.
+    pub fn of(outcome: Outcome) -> Option<Self> {
+        match outcome {
+            Outcome::Failed => Some(News::Failed),
+            Outcome::Trouble => Some(News::Trouble),
+            Outcome::Built => Some(News::Fixed),
+            Outcome::Aborted | Outcome::Superseded => None,
+        }
+    }
 }
 
-/// What is done about a note.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Decision {
-    /// Somebody is told.
-    Tell(Audience, News),
-    /// Nobody is.
-    Silent,
-}
-
-/// Decides who hears that `ticket` ended with `outcome`. `earlier` are the older ended tickets of the same version and
-/// architecture, and after them the last of any version that was built or failed, each with what it says if that can
-/// be read.
-pub fn decide(ticket: &Ticket, outcome: Outcome, earlier: &[(Entry, Option<Ticket>)]) -> Decision {
+/// Decides who hears that `ticket` ended with `outcome`; nobody when the list is empty. `earlier` are the older ended
+/// tickets of the same version and architecture, and after them the last of any version that was built or failed, each
+/// with what it says if that can be read. `pusher`: who asked in person and is not the maintainer hears of it too.
+pub fn decide(
+    ticket: &Ticket,
+    outcome: Outcome,
+    earlier: &[(Entry, Option<Ticket>)],
+    pusher: bool,
+) -> Vec<Audience> {
     match outcome {
-        Outcome::Failed if is_known(ticket, earlier) => Decision::Silent,
-        Outcome::Failed => Decision::Tell(Audience::Maintainer, News::Failed),
-        Outcome::Trouble => Decision::Tell(Audience::Admin, News::Trouble),
-        Outcome::Built if was_failing(earlier) => Decision::Tell(Audience::Maintainer, News::Fixed),
-        Outcome::Built | Outcome::Aborted | Outcome::Superseded => Decision::Silent,
+        Outcome::Failed if is_known(ticket, earlier) => Vec::new(),
+        Outcome::Failed if pusher && ticket.by != AUTOMATIC => vec![Audience::Maintainer, Audience::Pusher],
+        Outcome::Failed => vec![Audience::Maintainer],
+        Outcome::Trouble => vec![Audience::Admin],
+        Outcome::Built if was_failing(earlier) => vec![Audience::Maintainer],
+        Outcome::Built | Outcome::Aborted | Outcome::Superseded => Vec::new(),
+    }
+}
+
+/// Tells whether news that waited are none any more: what failed was built `later`, what was built has failed. Each of
+/// `later` is how a later ticket of the package ended.
+pub(super) fn is_over(outcome: Outcome, later: &[Outcome]) -> bool {
+    match outcome {
+        Outcome::Failed | Outcome::Trouble => later.contains(&Outcome::Built),
+        Outcome::Built => later.contains(&Outcome::Failed),
+        Outcome::Aborted | Outcome::Superseded => true,
     }
 }
 
@@ -103,38 +114,71 @@ mod tests {
         (Entry { name, builder: None, path: PathBuf::new() }, Some(ticket(revision, false, "me")))
     }
 
-    const MAIL: Decision = Decision::Tell(Audience::Maintainer, News::Failed);
+    const MAINTAINER: [Audience; 1] = [Audience::Maintainer];
+    const NOBODY: [Audience; 0] = [];
+
+    fn failed(ticket: &Ticket, earlier: &[(Entry, Option<Ticket>)]) -> Vec<Audience> {
+        decide(ticket, Outcome::Failed, earlier, false)
+    }
 
     #[test]
-    fn each_failing_revision_is_mailed_and_automatic_tries_of_it_are_silent() {
+    fn the_maintainer_is_told_of_every_failing_new_version() {
+        assert_eq!(failed(&ticket("aaaa", false, "me"), &[]), MAINTAINER);
+        let mut before = earlier("failed", "aaaa");
+        before.0.name.item.version = "0.9".parse().unwrap();
+        assert_eq!(failed(&ticket("aaaa", false, "me"), &[before]), MAINTAINER);
+    }
+
+    #[test]
+    fn the_maintainer_is_told_of_every_failing_new_revision() {
+        assert_eq!(failed(&ticket("bbbb", false, "me"), &[earlier("failed", "aaaa")]), MAINTAINER);
+    }
+
+    #[test]
+    fn the_maintainer_is_told_of_every_forced_failure() {
+        assert_eq!(failed(&ticket("aaaa", true, "me"), &[earlier("failed", "aaaa")]), MAINTAINER);
+    }
+
+    #[test]
+    fn automatic_tries_of_the_same_revision_are_silent() {
         let before = [earlier("failed", "aaaa")];
-        assert_eq!(decide(&ticket("aaaa", false, "me"), Outcome::Failed, &[]), MAIL);
-        assert_eq!(decide(&ticket("bbbb", false, "me"), Outcome::Failed, &before), MAIL);
-        assert_eq!(decide(&ticket("aaaa", false, "me"), Outcome::Failed, &before), Decision::Silent);
+        assert_eq!(failed(&ticket("aaaa", false, "me"), &before), NOBODY);
         for revision in ["aaaa", "bbbb"] {
-            let again = decide(&ticket(revision, true, AUTOMATIC), Outcome::Failed, &before);
-            assert_eq!(again, Decision::Silent);
+            assert_eq!(failed(&ticket(revision, true, AUTOMATIC), &before), NOBODY);
         }
     }
 
     #[test]
-    fn each_forced_failure_is_mailed() {
-        let before = [earlier("failed", "aaaa")];
-        assert_eq!(decide(&ticket("aaaa", true, "me"), Outcome::Failed, &before), MAIL);
-    }
-
-    #[test]
-    fn the_farms_failure_is_the_admins_news() {
-        let told = decide(&ticket("aaaa", false, "me"), Outcome::Trouble, &[]);
-        assert_eq!(told, Decision::Tell(Audience::Admin, News::Trouble));
-    }
-
-    #[test]
     fn back_to_green_is_told_once() {
-        let failing = [earlier("failed", "aaaa"), earlier("aborted", "aaaa")];
-        let told = decide(&ticket("bbbb", false, "me"), Outcome::Built, &failing);
-        assert_eq!(told, Decision::Tell(Audience::Maintainer, News::Fixed));
-        let green = [earlier("failed", "aaaa"), earlier("built", "bbbb")];
-        assert_eq!(decide(&ticket("cccc", false, "me"), Outcome::Built, &green), Decision::Silent);
+        let built = |earlier: &[_]| decide(&ticket("bbbb", false, "me"), Outcome::Built, earlier, true);
+        assert_eq!(built(&[earlier("failed", "aaaa"), earlier("aborted", "aaaa")]), MAINTAINER);
+        assert_eq!(built(&[earlier("failed", "aaaa"), earlier("built", "bbbb")]), NOBODY);
+        assert_eq!(built(&[]), NOBODY);
+    }
+
+    #[test]
+    fn the_pusher_is_told_too_when_that_is_wished_and_he_is_a_person() {
+        let told = |by: &str, wished| decide(&ticket("aaaa", false, by), Outcome::Failed, &[], wished);
+        assert_eq!(told("me", true), [Audience::Maintainer, Audience::Pusher]);
+        assert_eq!(told("me", false), MAINTAINER);
+        assert_eq!(told(AUTOMATIC, true), MAINTAINER);
+    }
+
+    #[test]
+    fn the_admin_is_told_of_trouble_and_nobody_of_an_abort() {
+        let told = |outcome| decide(&ticket("aaaa", false, "me"), outcome, &[], true);
+        assert_eq!(told(Outcome::Trouble), [Audience::Admin]);
+        assert_eq!(told(Outcome::Aborted), NOBODY);
+        assert_eq!(told(Outcome::Superseded), NOBODY);
+    }
+
+    #[test]
+    fn what_waited_is_dropped_only_when_it_was_fixed_meanwhile() {
+        use Outcome::{Aborted, Built, Failed, Trouble};
+        for outcome in [Failed, Trouble] {
+            assert!(is_over(outcome, &[Built]) && is_over(outcome, &[Built, Failed]));
+            assert!(!is_over(outcome, &[]) && !is_over(outcome, &[Failed, Aborted, Trouble]));
+        }
+        assert!(is_over(Built, &[Failed]) && !is_over(Built, &[Built, Aborted]));
     }
 }

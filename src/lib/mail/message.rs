@@ -2,23 +2,25 @@
 
 use std::time::SystemTime;
 
+use jiff::Timestamp;
+use lettre::Message;
 use lettre::message::header::{
     ContentTransferEncoding, ContentType, HeaderName, HeaderValue, MIME_VERSION_1_0,
 };
 use lettre::message::{Body, Mailbox, MessageBuilder};
-use lettre::{Address, Message};
 
 use super::{FirstError, News, place};
 use crate::base::clock::{age, shown};
 use crate::base::output::inert;
 use crate::base::{Clock, Error, Result};
 use crate::config::Config;
-use crate::names::Builder;
-use crate::spool::aside::Aside;
+use crate::names::{Name, Revision};
 use crate::spool::{Report, Ticket};
 
 /// The longest line of a mail that comes from outside, characters.
 const LONGEST_LINE: usize = 400;
+/// The longest subject, characters.
+const LONGEST_SUBJECT: usize = 160;
 /// The largest body, bytes: quoted-printable and headers included a mail stays below 64 KiB.
 const LARGEST_BODY: usize = 18 << 10;
 
@@ -31,6 +33,10 @@ pub struct Letter<'a> {
     pub ticket: &'a Ticket,
     /// How it ended.
     pub report: &'a Report,
+    /// What came before.
+    pub past: Past,
+    /// The packages that wait for this one.
+    pub waiting: Vec<Name>,
     /// What went wrong first, if the log says it.
     pub first_error: Option<FirstError>,
     /// Who gets it.
@@ -39,99 +45,81 @@ pub struct Letter<'a> {
     pub because: String,
 }
 
-/// Writes the mail.
+/// What came before an end, of the same package and architecture.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Past {
+    /// The failure it began with, since the package was built last: the letter's name, and when.
+    pub first: Option<(String, Timestamp)>,
+    /// How often it has failed since.
+    pub failures: usize,
+    /// What was built last: version and release, revision, when.
+    pub good: Option<(String, Revision, Timestamp)>,
+}
+
+/// Writes the mail; `name` is the letter's.
 ///
 /// # Errors
 /// `mail.from` that is no address.
-pub fn compose(config: &Config, letter: &Letter<'_>, clock: &Clock) -> Result<Message> {
+pub fn compose(config: &Config, name: &str, letter: &Letter<'_>, clock: &Clock) -> Result<Message> {
     let (host, ticket) = (config.host(), letter.ticket);
-    let id = format!("{}.{}.{}", ticket.id, letter.report.epoch, letter.news.as_str());
     let thread = format!("<{}.{}.{}@{host}>", ticket.tree, word(ticket.name.as_str()), ticket.arch);
-    let builder = begin(config, &id, clock)?
-        .to(letter.to.clone())
-        .subject(subject(letter))
-        .in_reply_to(thread.clone())
-        .references(thread)
+    let first = letter.past.first.as_ref().filter(|(first, _)| first != name);
+    let first = first.map(|(first, _)| format!("<{first}@{host}>"));
+    let references = first.iter().fold(thread.clone(), |all, first| format!("{all} {first}"));
+    let builder = begin(config, name, &letter.to, &subject(letter), clock)?
+        .in_reply_to(first.unwrap_or(thread))
+        .references(references)
         .raw_header(header("List-Id", &format!("<{}.syncpkg.{host}>", word(ticket.tree.as_str()))))
         .raw_header(header("X-Syncpkg-Package", &format!("{}/{}", ticket.tree, ticket.item())))
-        .raw_header(header("X-Syncpkg-Ticket", ticket.id.as_str()));
-    let message = builder.body(encoded(text(config, letter))?);
-    message.map_err(|source| Error::wrong(format!("cannot write the mail on {}: {source}", ticket.id)))
+        .raw_header(header("X-Syncpkg-Ticket", ticket.id.as_str()))
+        .raw_header(header("X-Syncpkg-Event", letter.news.as_str()));
+    finish(builder, text(config, letter))
 }
 
-/// Writes the mail that tells the admin of a builder that was set aside.
+/// Writes a mail of lines that concern the whole farm or several packages; `list` is what its List-Id begins with.
 ///
 /// # Errors
-/// `mail.from` or `mail.admin` that is no address.
-pub(super) fn about_builder(
+/// `mail.from` that is no address.
+pub(super) fn plain_mail(
     config: &Config,
-    name: &Builder,
-    aside: &Aside,
+    (name, list): (&str, &str),
+    to: &Mailbox,
+    subject: &str,
+    text: String,
     clock: &Clock,
 ) -> Result<Message> {
-    let when = aside.since.or(aside.until).unwrap_or(clock.now());
-    let builder = begin(config, &format!("{name}.{}.aside", when.as_second()), clock)?
-        .to(admin(config)?)
-        .subject(format!("[syncpkg] builder {name} is set aside"))
-        .raw_header(header("List-Id", &format!("<builders.syncpkg.{}>", config.host())))
-        .raw_header(header("X-Syncpkg-Builder", name.as_str()));
-    let message = builder.body(encoded(about_builder_text(config, name, aside))?);
-    message.map_err(|source| Error::wrong(format!("cannot write the mail on {name}: {source}")))
-}
-
-fn about_builder_text(config: &Config, name: &Builder, aside: &Aside) -> String {
-    let what_now = match aside.until {
-        Some(_) => format!(
-            "It is given work again then; if it has trouble still, it rests twice as long each\n\
-             time, for up to an hour. When the cause is mended, bring it back at once:\n\n\
-             \u{20} syncpkg-builder --resume {name}\n\n\
-             You hear of it again only after it has built something."
-        ),
-        None => format!(
-            "It is given nothing, and the mails about those failures wait, until you have looked\n\
-             at it. If it was at fault, have all that built again, by others; then no mail is\n\
-             sent about it:\n\n\
-             \u{20} syncpkg-ls failed --builder {name} --since 1d --names | syncpkg-enqueue --force -\n\n\
-             Then, or if it was not at fault, bring it back:\n\n\
-             \u{20} syncpkg-builder --resume {name}"
-        ),
-    };
-    let (state, why) = (aside.state(), cut(&aside.why, LONGEST_LINE));
-    format!(
-        "The builder {name} is {state}:\n\n  {why}\n\n{what_now}\n\nPage:  {}\n\n-- \n\
-         You get this mail as the admin of the farm.\n",
-        place::builder(config, name)
-    )
+    let builder = begin(config, name, to, subject, clock)?
+        .raw_header(header("List-Id", &format!("<{list}.syncpkg.{}>", config.host())))
+        .raw_header(header("X-Syncpkg-Event", list));
+    finish(builder, text)
 }
 
 /// Begins a mail of the farm's own.
-fn begin(config: &Config, id: &str, clock: &Clock) -> Result<MessageBuilder> {
-    let from: Mailbox = config.mail.from.parse().map_err(|source| {
-        Error::wrong(format!("cannot use mail.from \"{}\": {source}", inert(&config.mail.from)))
-    })?;
+fn begin(config: &Config, name: &str, to: &Mailbox, subject: &str, clock: &Clock) -> Result<MessageBuilder> {
     Ok(Message::builder()
-        .from(from)
+        .from(sender(config)?)
+        .to(to.clone())
+        .subject(format!("[syncpkg] {}", cut(subject, LONGEST_SUBJECT)))
         .date(SystemTime::from(clock.now()))
-        .message_id(Some(format!("<{id}@{}>", config.host())))
+        .message_id(Some(format!("<{name}@{}>", config.host())))
         .raw_header(header("Auto-Submitted", "auto-generated"))
         .header(MIME_VERSION_1_0)
         .header(ContentType::TEXT_PLAIN))
 }
 
-/// Returns the configured admin.
-///
-/// # Errors
-/// `mail.admin` that is no address.
-pub(super) fn admin(config: &Config) -> Result<Mailbox> {
-    config.mail.admin.parse().map_err(|source| {
-        Error::wrong(format!("cannot use mail.admin \"{}\": {source}", inert(&config.mail.admin)))
-    })
+fn finish(builder: MessageBuilder, text: String) -> Result<Message> {
+    let message = builder.body(encoded(text)?);
+    message.map_err(|source| Error::wrong(format!("cannot write a mail: {source}")))
 }
 
-/// Tells whether two mailboxes have the same address.
-pub(super) fn same(a: &Mailbox, b: &Mailbox) -> bool {
-    let plain = |address: &Address| address.to_string().to_ascii_lowercase();
-    plain(&a.email) == plain(&b.email)
+/// Returns the configured sender.
+///
+/// # Errors
+/// `mail.from` that is no address.
+pub(super) fn sender(config: &Config) -> Result<Mailbox> {
+    config.mail.from.parse().map_err(|source| {
+        Error::wrong(format!("cannot use mail.from \"{}\": {source}", inert(&config.mail.from)))
+    })
 }
 
 /// Package and tree names may hold an `@`, which a Message-ID may not.
@@ -155,9 +143,14 @@ fn encoded(text: String) -> Result<Body> {
 }
 
 fn subject(letter: &Letter<'_>) -> String {
-    let item = letter.ticket.item();
-    let what = format!("[syncpkg] {} {}-{} {}", item.name, item.version, item.release, item.arch);
-    match (letter.news, letter.report.stage.as_deref()) {
+    headline(letter.news, letter.ticket, letter.report)
+}
+
+/// Says in one line what there is to tell.
+pub(super) fn headline(news: News, ticket: &Ticket, report: &Report) -> String {
+    let item = ticket.item();
+    let what = format!("{} {}-{} {}", item.name, item.version, item.release, item.arch);
+    match (news, report.stage.as_deref()) {
         (News::Failed, Some(stage)) => format!("{what} failed in {}()", cut(stage, 40)),
         (News::Failed, None) => format!("{what} failed"),
         (News::Trouble, _) => format!("{what}: the farm could not build it"),
@@ -167,6 +160,7 @@ fn subject(letter: &Letter<'_>) -> String {
 
 fn text(config: &Config, letter: &Letter<'_>) -> String {
     let mut text = format!("{}\n\n{}\n", opening(letter), facts(letter));
+    text.push_str(&past(config, letter));
     if let Some(error) = &letter.first_error {
         text.push_str(&excerpt(error));
     }
@@ -222,6 +216,53 @@ fn facts(letter: &Letter<'_>) -> String {
     ];
     let kept = rows.iter().filter(|(_, value)| !value.trim().is_empty());
     kept.map(|(key, value)| format!("  {key:<12} {}\n", cut(value, LONGEST_LINE))).collect()
+}
+
+/// Since when it fails, what was built last, what changed since, and who waits for it.
+fn past(config: &Config, letter: &Letter<'_>) -> String {
+    let (past, ticket) = (&letter.past, letter.ticket);
+    let mut text = String::new();
+    if let (News::Failed, Some((_, since))) = (letter.news, &past.first)
+        && past.failures > 1
+    {
+        text.push_str(&format!("It fails since {}, {} times by now.\n", shown(*since), past.failures));
+    }
+    match (letter.news, &past.good) {
+        (News::Failed | News::Trouble, Some((version, revision, at))) => {
+            text.push_str(&format!("{version} was the last that was built, on {}.\n", shown(*at)));
+            let names = (ticket.tree.as_str(), ticket.path.as_str());
+            if let Some(line) = config.between_line(names, revision.as_str(), letter.report.revision.as_str())
+            {
+                text.push_str(&format!("What was changed since:\n\n  {line}\n"));
+            }
+        }
+        (News::Failed | News::Trouble, None) => text.push_str("It was never built before.\n"),
+        (News::Fixed, _) => {}
+    }
+    if !letter.waiting.is_empty() && letter.news != News::Fixed {
+        let names: Vec<&str> = letter.waiting.iter().map(Name::as_str).collect();
+        text.push_str(&format!("\n{} for it:\n\n{}", wait(names.len()), wrapped(&names)));
+    }
+    if text.is_empty() { text } else { text + "\n" }
+}
+
+fn wait(packages: usize) -> String {
+    if packages == 1 { "1 package waits".to_owned() } else { format!("{packages} packages wait") }
+}
+
+/// Returns the words in indented lines of some 76 characters.
+pub(super) fn wrapped(words: &[&str]) -> String {
+    let mut text = String::new();
+    let mut line = String::new();
+    for word in words {
+        if !line.is_empty() && line.len() + word.len() > 74 {
+            text.push_str(&format!("  {line}\n"));
+            line.clear();
+        }
+        line.push_str(if line.is_empty() { "" } else { " " });
+        line.push_str(word);
+    }
+    if line.is_empty() { text } else { text + &format!("  {line}\n") }
 }
 
 fn excerpt(error: &FirstError) -> String {

@@ -1,16 +1,22 @@
-//! The round of mails: looks at every note in `owed/`, tells whom it concerns, forgets the note.
+//! The round of mails: decides who is told of what has ended, writes the letters, delivers them.
+//!
+//! Each step is finished before the next begins, and leaves its result on the disk before it takes away what it came
+//! from: a note, the same note for each who is told, a letter, the copy of it. So whoever is killed leaves what the next
+//! round goes on with.
 
-use std::path::{Path, PathBuf};
+use std::collections::BTreeSet;
+use std::path::Path;
 
-use lettre::Message;
-use lettre::message::Mailbox;
-
-use super::message::{about_builder, admin, cut, same};
-use super::{Audience, Decision, Failure, FirstError, Letter, Mailer, News, address, compose, decide};
+use super::alarm::{self, Alarm, Kind};
+use super::contacts::Contacts;
+use super::digest::{self, Unbuilt};
+use super::memory;
+use super::note::{self, Audience, Note};
+use super::{FirstError, decide, post};
 use crate::base::error::readable;
-use crate::base::{Clock, Error, Result, durable, lock};
+use crate::base::{Clock, Result, durable, lock};
 use crate::config::Config;
-use crate::names::{Builder, Id, Outcome, State};
+use crate::names::{Id, Outcome, State};
 use crate::spool::{Entry, History, Report, Spool, Stand, Ticket, aside, builder, list, report};
 
 /// What a round did.
@@ -18,127 +24,148 @@ use crate::spool::{Entry, History, Report, Spool, Stand, Ticket, aside, builder,
 pub struct Summary {
     /// Mails that were accepted.
     pub sent: usize,
-    /// Notes that stay owed: a report still in progress, a mail nobody took.
+    /// What is still to be told: a report still in progress, what waits for the next mail, a mail nobody took.
     pub kept: usize,
     /// Notes that came to nothing: void, or nobody is to be told.
     pub dropped: usize,
 }
 
-/// What became of one note.
-enum Done {
-    Sent,
-    Kept,
-    Dropped,
+/// Tells whether the admin has heard of a word.
+pub type Told<'a> = &'a dyn Fn(&str) -> bool;
+
+/// What the other rooms know.
+pub struct Sources<'a> {
+    /// Looks for the first error of a log.
+    pub first_error: &'a dyn Fn(&Path) -> Option<FirstError>,
+    /// Says what is wrong with the farm now; told whether the admin has heard of that word.
+    pub alarms: &'a dyn Fn(Told) -> Result<Vec<Alarm>>,
+    /// Says, once a day, what is unbuilt, and what does not add up.
+    pub daily: &'a dyn Fn() -> Result<(Vec<Unbuilt>, Vec<Alarm>)>,
+    /// Tells whether some program wants to hear of such an end.
+    pub hooked: &'a dyn Fn(Outcome) -> bool,
+}
+
+impl std::fmt::Debug for Sources<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Sources")
+    }
 }
 
 /// What the round works with.
-struct Round<'a> {
-    spool: &'a Spool,
-    config: &'a Config,
-    mailer: Mailer,
-    first_error: &'a dyn Fn(&Path) -> Option<FirstError>,
-    clock: &'a Clock,
+pub(super) struct Round<'a> {
+    pub spool: &'a Spool,
+    pub config: &'a Config,
+    pub sources: &'a Sources<'a>,
+    pub contacts: Contacts<'a>,
+    pub clock: &'a Clock,
+    pub summary: Summary,
+    /// What went wrong first; the rest went on.
+    pub error: Option<crate::base::Error>,
 }
 
-type Note = (Id, u32, Outcome);
+/// From this hour on, UTC, the daily lists are sent.
+const MORNING: i8 = 6;
 
-/// Sends the mails owed. `first_error` looks into a log.
+/// For so long it is believed that an address is refused, days.
+const REFUSED: i64 = 7;
+
+/// Decides who is told of what has ended, and sends the mails.
 ///
 /// # Errors
-/// The first mail that could not be sent, after all others were tried (none, when the server is not there at
-/// all): its note stays, try again later. Wrong addresses in the configuration.
-pub fn notify(
-    spool: &Spool,
-    config: &Config,
-    first_error: &dyn Fn(&Path) -> Option<FirstError>,
-    clock: &Clock,
-) -> Result<Summary> {
+/// The first thing that went wrong, after all else was tried; what is owed stays owed. Wrong addresses in the
+/// configuration.
+pub fn notify(spool: &Spool, config: &Config, sources: &Sources, clock: &Clock) -> Result<Summary> {
     let _lock = lock::exclusive(&spool.at("lock").join("notify"), lock::PATIENCE)?;
-    let round = Round { spool, config, mailer: Mailer::open(&config.mail)?, first_error, clock };
-    let (mut summary, mut first) = (Summary::default(), None);
-    let builders = builder::listed(spool, clock.now())?;
-    let about_builders = builders.iter().filter_map(|builder| round.tell_of(&builder.name).transpose());
-    let notes = report::owed(spool)?;
-    for done in about_builders.chain(notes.iter().map(|note| round.settle(note))) {
-        match done {
-            Ok(Done::Sent) => summary.sent += 1,
-            Ok(Done::Kept) => summary.kept += 1,
-            Ok(Done::Dropped) => summary.dropped += 1,
-            // A thousand timeouts would tell no more than one.
-            Err(Failure::Unreachable(error)) => return Err(first.unwrap_or(error)),
-            Err(failure @ (Failure::Later(_) | Failure::Refused(_))) => {
-                summary.kept += 1;
-                first.get_or_insert(failure.into_error());
-            }
-        }
+    let contacts = Contacts::new(spool, config)?;
+    let mut round =
+        Round { spool, config, sources, contacts, clock, summary: Summary::default(), error: None };
+    // What is in the post already is told: nothing of it may be written once more.
+    post::letters(spool)?;
+    for note in note::all(spool)?.iter().filter(|note| note.to.is_none()) {
+        let settled = round.settle(note);
+        round.hear(settled);
     }
-    first.map_or(Ok(summary), Err)
+    let told = round.tell_of_builders();
+    round.hear(told);
+    let daily = round.daily();
+    round.hear(daily);
+    let mut unusable = Vec::new();
+    let written = round.write(&mut unusable);
+    round.hear(written);
+    let alarmed = round.alarm(unusable);
+    round.hear(alarmed);
+    if round.deliver()? {
+        // An address was refused: whoever stands in for it is told at once.
+        let mut unusable = Vec::new();
+        round.write(&mut unusable)?;
+        round.alarm(unusable)?;
+        round.deliver()?;
+    }
+    let Round { mut summary, error, .. } = round;
+    summary.kept += note::all(spool)?.iter().filter(|note| note.to != Some(Audience::Hook)).count();
+    error.map_or(Ok(summary), Err)
 }
 
 impl Round<'_> {
-    fn settle(&self, note: &Note) -> Result<Done, Failure> {
-        let (id, epoch, outcome) = note;
-        let copy = self.copy(note);
-        if copy.exists() {
-            // Accepted before; whoever took it may have died between the copy and its fsync.
-            durable::confirm(&copy)?;
-            return self.forget(note, Done::Sent);
-        }
-        let ended = report::ended(self.spool, id, *epoch)?;
-        let Some(entry) = ended.filter(|entry| entry.name.stand == Stand::Done(*outcome)) else {
-            return if self.in_progress(note)? { Ok(Done::Kept) } else { self.forget(note, Done::Dropped) };
-        };
-        let ticket = entry.ticket()?;
-        let earlier = self.earlier(&entry)?;
-        match decide(&ticket, *outcome, &earlier) {
-            Decision::Silent => self.forget(note, Done::Dropped),
-            Decision::Tell(audience, news) => {
-                let report = Report::read(&self.spool.report(id, *epoch, *outcome))?;
-                if news == News::Failed && self.waits(&report)? {
-                    return Ok(Done::Kept);
-                }
-                let message = self.deliver(audience, news, &ticket, &report)?;
-                durable::put(&self.spool.tmp(), &copy, &message.formatted())?;
-                self.forget(note, Done::Sent)
-            }
+    pub fn hear(&mut self, done: Result<()>) {
+        if let Err(error) = done {
+            self.error.get_or_insert(error);
         }
     }
 
+    /// Decides who is told: a note for each of them, in place of the one.
+    fn settle(&mut self, note: &Note) -> Result<()> {
+        let Some(entry) = self.ended(note)? else {
+            if !self.in_progress(note)? {
+                self.drop_note(note)?;
+            }
+            return Ok(());
+        };
+        let ticket = entry.ticket()?;
+        if note.outcome == Outcome::Failed && self.waits(note)? {
+            return Ok(());
+        }
+        let pusher = self.contacts.pusher(&ticket).is_some();
+        let mut told = decide(&ticket, note.outcome, &self.earlier(&entry)?, pusher);
+        told.extend((self.sources.hooked)(note.outcome).then_some(Audience::Hook));
+        for audience in &told {
+            let note = note.to(*audience);
+            // A copy that is there says that it was sent, whoever put the note there again.
+            if !post::is_known(self.spool, &note.to_string(), self.clock.now())? {
+                durable::put(&self.spool.tmp(), &note.path(self.spool), b"")?;
+            }
+        }
+        match told.iter().any(|audience| *audience != Audience::Hook) {
+            true => durable::remove(&note.path(self.spool)),
+            false => self.drop_note(note),
+        }
+    }
+
+    pub fn drop_note(&mut self, note: &Note) -> Result<()> {
+        self.summary.dropped += 1;
+        durable::remove(&note.path(self.spool))
+    }
+
+    /// Returns the ended ticket whose end the note is about; none if it did not end so.
+    pub fn ended(&self, note: &Note) -> Result<Option<Entry>> {
+        let ended = report::ended(self.spool, &note.id, note.epoch)?;
+        Ok(ended.filter(|entry| entry.name.stand == Stand::Done(note.outcome)))
+    }
+
     /// Whose fault it was is not clear yet.
-    fn waits(&self, report: &Report) -> Result<bool> {
+    fn waits(&self, note: &Note) -> Result<bool> {
+        let report = Report::read(&self.spool.report(&note.id, note.epoch, note.outcome))?;
         let Some(builder) = &report.builder else { return Ok(false) };
         let (rules, now) = (&self.config.trouble, self.clock.now());
         aside::holds_mail(self.spool, builder, (&report.id, report.epoch), rules, now)
     }
 
-    /// Tells the admin of a builder that was set aside, once.
-    fn tell_of(&self, name: &Builder) -> Result<Option<Done>, Failure> {
-        let now = self.clock.now();
-        let Some(aside) = aside::untold(self.spool, name, now)? else { return Ok(None) };
-        let message = about_builder(self.config, name, &aside, self.clock)?;
-        self.mailer.send(&message)?;
-        let day = now.strftime("%Y%m%d").to_string();
-        let copy = self.spool.at("sent").join(day).join(format!("{name}.{}.aside.eml", now.as_second()));
-        durable::put(&self.spool.tmp(), &copy, &message.formatted())?;
-        aside::told(self.spool, name)?;
-        Ok(Some(Done::Sent))
-    }
-
-    fn copy(&self, (id, epoch, outcome): &Note) -> PathBuf {
-        self.spool.at("sent").join(id.day()).join(format!("{id}.{epoch}.{outcome}.eml"))
-    }
-
-    fn forget(&self, (id, epoch, outcome): &Note, done: Done) -> Result<Done, Failure> {
-        durable::remove(&self.spool.owed(id, *epoch, *outcome))?;
-        Ok(done)
-    }
-
     /// The note is written before the rename that makes it true: until the ticket has moved on otherwise, it may
     /// still become so.
-    fn in_progress(&self, (id, epoch, _): &Note) -> Result<bool, Failure> {
-        let found = list::find(self.spool, id)?;
+    fn in_progress(&self, note: &Note) -> Result<bool> {
+        let found = list::find(self.spool, &note.id)?;
         Ok(found.is_some_and(|entry| match entry.name.stand {
-            Stand::Waiting(_) | Stand::Building(_) => entry.name.epoch == *epoch,
+            Stand::Waiting(_) | Stand::Building(_) => entry.name.epoch == note.epoch,
             Stand::Done(_) => false,
         }))
     }
@@ -160,72 +187,66 @@ impl Round<'_> {
             .collect()
     }
 
-    /// Sends the mail to whom it concerns; to the admin when that is nobody the server takes.
-    fn deliver(
-        &self,
-        audience: Audience,
-        news: News,
-        ticket: &Ticket,
-        report: &Report,
-    ) -> Result<Message, Failure> {
-        let admin = admin(self.config)?;
-        let (to, because) = recipient(audience, ticket, &admin);
-        let first = match self.hand_over(news, ticket, report, to.clone(), because) {
-            Err(Failure::Refused(error)) if !same(&to, &admin) => error,
-            other => return other,
-        };
-        let because = format!(
-            "You get this mail as the admin of the farm, because the maintainer's address was\nrefused: {}",
-            cut(&first.to_string(), 400)
-        );
-        self.hand_over(news, ticket, report, admin, because)
-    }
-
-    fn hand_over(
-        &self,
-        news: News,
-        ticket: &Ticket,
-        report: &Report,
-        to: Mailbox,
-        because: String,
-    ) -> Result<Message, Failure> {
-        let log = self.spool.log(&report.id, report.epoch);
-        let first_error = match news {
-            News::Failed | News::Trouble if report.log => (self.first_error)(&log),
-            News::Failed | News::Trouble | News::Fixed => None,
-        };
-        let letter = Letter { news, ticket, report, first_error, to, because };
-        let message = compose(self.config, &letter, self.clock)?;
-        self.mailer.send(&message).map(|()| message)
-    }
-}
-
-/// Returns who gets the mail, and the sentence that says why.
-fn recipient(audience: Audience, ticket: &Ticket, admin: &Mailbox) -> (Mailbox, String) {
-    let as_admin = "You get this mail as the admin of the farm".to_owned();
-    match (audience, &ticket.maintainer) {
-        (Audience::Admin, _) => (admin.clone(), format!("{as_admin}.")),
-        (Audience::Maintainer, None) => {
-            (admin.clone(), format!("{as_admin}, because the recipe names no maintainer."))
+    /// Tells the admin of builders that were set aside, each once.
+    fn tell_of_builders(&mut self) -> Result<()> {
+        let now = self.clock.now();
+        for builder in builder::listed(self.spool, now)? {
+            let Some(aside) = aside::untold(self.spool, &builder.name, now)? else { continue };
+            let since = aside.since.or(aside.until).unwrap_or(now);
+            let name = format!("{}.{}.aside", builder.name, since.as_second());
+            let admin = &self.contacts.admin;
+            let mail = digest::about_builder(self.config, &name, admin, (&builder.name, &aside), self.clock)?;
+            let settles = vec![format!("builder/{}", builder.name)];
+            post::put(self.spool, &name, &mail.formatted(), &admin.email, settles, now)?;
         }
-        (Audience::Maintainer, Some(text)) => match address(text) {
-            Some(mailbox) => {
-                (mailbox, "You get this mail because the recipe names you as its maintainer.".to_owned())
-            }
-            None => (
-                admin.clone(),
-                format!(
-                    "{as_admin}, because the recipe's maintainer has no usable\naddress: {}",
-                    cut(text, 200)
-                ),
-            ),
-        },
+        Ok(())
     }
-}
 
-/// A failing disk is no reason to stop: the next note may lie elsewhere.
-impl From<Error> for Failure {
-    fn from(error: Error) -> Self {
-        Failure::Later(error)
+    /// Tells the admin what is wrong with the farm, each thing once; `more` is what was found meanwhile.
+    fn alarm(&mut self, more: Vec<Alarm>) -> Result<()> {
+        let told = memory::told(self.spool)?;
+        let mut alarms = (self.sources.alarms)(&|word| told.contains_key(word))?;
+        alarms.extend(more);
+        self.tell(&alarms, &[Kind::Disk, Kind::Held, Kind::Address])
+    }
+
+    /// Tells the admin of what is new among the alarms, and forgets what is over of these kinds.
+    fn tell(&mut self, alarms: &[Alarm], kinds: &[Kind]) -> Result<()> {
+        let (told, now) = (memory::told(self.spool)?, self.clock.now());
+        let (new, over) = alarm::due(alarms, &told, kinds, now);
+        for kind in Kind::ALL {
+            let alarms: Vec<&Alarm> = new.iter().copied().filter(|alarm| alarm.kind == kind).collect();
+            if alarms.is_empty() {
+                continue;
+            }
+            let name = format!("{}.{}", Id::new(now), kind.as_str());
+            let admin = &self.contacts.admin;
+            let mail = digest::alarms(self.config, &name, admin, (kind, &alarms), self.clock)?;
+            let settles: BTreeSet<String> =
+                alarms.iter().map(|alarm| format!("told/{}", alarm.word())).collect();
+            let settles = settles.into_iter().collect();
+            post::put(self.spool, &name, &mail.formatted(), &admin.email, settles, now)?;
+        }
+        over.iter().try_for_each(|word| memory::forget(self.spool, word))
+    }
+
+    /// Sends the lists of the day, and looks at what is looked at once a day.
+    fn daily(&mut self) -> Result<()> {
+        let now = self.clock.now();
+        let morning = now.to_zoned(jiff::tz::TimeZone::UTC);
+        let today = format!("daily-{}", morning.strftime("%Y%m%d"));
+        let told = memory::told(self.spool)?;
+        if morning.hour() < MORNING || told.contains_key(&today) {
+            return Ok(());
+        }
+        let (rows, alarms) = (self.sources.daily)()?;
+        self.tell(&alarms, &[Kind::Sum])?;
+        self.lists(&rows, &today)?;
+        let old = |(word, at): &(&String, &jiff::Timestamp)| {
+            let days = now.duration_since(**at).as_hours() / 24;
+            word.starts_with("daily-") || (word.starts_with("refused-") && days >= REFUSED)
+        };
+        told.iter().filter(old).try_for_each(|(word, _)| memory::forget(self.spool, word))?;
+        memory::remember(self.spool, &today, now, "")
     }
 }

@@ -13,6 +13,16 @@ pub(super) fn builder(config: &Config, name: &Builder) -> String {
     format!("{}builder/{name}/{}", config.url, index(config))
 }
 
+/// Returns the address of the front page.
+pub(super) fn front(config: &Config) -> String {
+    format!("{}{}", config.url, index(config))
+}
+
+/// Returns the address of a page that has its own directory.
+pub(super) fn at(config: &Config, page: &str) -> String {
+    format!("{}{page}/{}", config.url, index(config))
+}
+
 /// A browser shows the directory, not the page in it, when no server stands between.
 fn index(config: &Config) -> &'static str {
     if config.url.starts_with("file:") { "index.html" } else { "" }

@@ -143,10 +143,8 @@ fn line_of(spool: &Spool, entry: &Entry) -> Result<Option<Expired>> {
 /// Copies of mails and answered requests of days before that time, and reports refused before it.
 fn copies(spool: &Spool, before: Timestamp) -> Result<Vec<PathBuf>> {
     let last = before.strftime("%Y%m%d").to_string();
-    let owed: HashSet<String> = report::owed(spool)?
-        .iter()
-        .map(|(id, epoch, outcome)| format!("{id}.{epoch}.{outcome}.eml"))
-        .collect();
+    let owed: HashSet<String> =
+        report::owed(spool)?.iter().map(|(id, epoch, outcome)| format!("{id}.{epoch}.{outcome}")).collect();
     let mut files = Vec::new();
     for place in ["sent", "request"] {
         let is_old = |day: &String| day.len() == last.len() && *day < last;
@@ -154,7 +152,9 @@ fn copies(spool: &Spool, before: Timestamp) -> Result<Vec<PathBuf>> {
             let day = Path::new(place).join(day);
             let names = list::names(&spool.root().join(&day))?.into_iter();
             // The copy is what keeps a mail from being sent twice.
-            files.extend(names.filter(|name| !owed.contains(name)).map(|name| day.join(name)));
+            let is_owed =
+                |name: &String| owed.contains(&name.splitn(4, '.').take(3).collect::<Vec<_>>().join("."));
+            files.extend(names.filter(|name| !is_owed(name)).map(|name| day.join(name)));
         }
     }
     for name in list::names(&spool.at("late"))? {

@@ -202,12 +202,14 @@ pub fn why_held(spool: &Spool, entry: &Entry) -> Result<Option<String>> {
 /// A directory that cannot be read.
 pub fn owed(spool: &Spool) -> Result<Vec<(Id, u32, Outcome)>> {
     let parse = |name: String| {
+        // A fourth part says who is told.
         let mut parts = name.split('.');
         let note = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
-        parts.next().is_none().then_some(note)
+        Some(note)
     };
     let mut notes: Vec<(Id, u32, Outcome)> =
         list::names(&spool.at("owed"))?.into_iter().filter_map(parse).collect();
     notes.sort_unstable();
+    notes.dedup();
     Ok(notes)
 }

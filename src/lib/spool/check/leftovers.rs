@@ -35,7 +35,7 @@ pub(super) fn stale(spool: &Spool) -> Result<Vec<(PathBuf, &'static str)>> {
         }
     }
     // What replaces a file is written beside it.
-    for name in ["builder", "cache", "drop", "hold", "lock"] {
+    for name in ["builder", "cache", "drop", "hold", "lock", "post", "told"] {
         for entry in fs::read_dir(spool.at(name)).into_iter().flatten().flatten() {
             if entry.file_name().as_encoded_bytes().starts_with(b".") && old(&entry.path()) {
                 found.push((entry.path(), "was left by a program that died"));

@@ -1,6 +1,6 @@
 //! Parking what waits for something, and waking it.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use super::{Queue, failed_of_batch, parked_for};
 use crate::base::durable::{self, Shift};
@@ -186,6 +186,24 @@ fn is_held(spool: &Spool, package: &Package) -> Result<bool> {
     let is_held =
         |entry: Entry| entry.state() == State::Built && held.contains(&(entry.name.id, entry.name.epoch));
     Ok(history.entries().rev().any(is_held))
+}
+
+/// Returns the packages, at most `most`, that are parked for a package, or for one of those.
+///
+/// # Errors
+/// A directory that cannot be read.
+pub fn behind(spool: &Spool, tree: &Tree, name: &Name, most: usize) -> Result<Vec<Name>> {
+    let mut found = BTreeSet::new();
+    let mut look = vec![name.clone()];
+    while let Some(name) = look.pop() {
+        for text in list::names(&spool.parking(tree, &name))? {
+            let Ok(parked) = text.parse::<TicketName>() else { continue };
+            if found.len() < most && found.insert(parked.item.name.clone()) {
+                look.push(parked.item.name);
+            }
+        }
+    }
+    Ok(found.into_iter().collect())
 }
 
 /// Wakes what need not be parked any more, at most `limit` tickets, and breaks cycles that an interrupted program
