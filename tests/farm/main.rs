@@ -3,6 +3,7 @@
 
 mod abort;
 mod aside;
+mod batch;
 mod builders;
 mod by_hand;
 mod check;

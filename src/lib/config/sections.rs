@@ -117,6 +117,8 @@ pub struct TreeSection {
     pub archs: Vec<Arch>,
     /// Where a built package is found; `{name} {version} {release} {arch}` are filled in.
     pub packages: String,
+    /// As `packages`, `{batch}` too: where those of a batch that is held back find what is built of it; empty: nowhere.
+    pub staging: String,
     /// Commands run when publishing a file; `{file} {arch}` are filled in.
     pub sign: Vec<String>,
     /// As `sign`, afterwards, in the package directory.
@@ -135,6 +137,7 @@ impl Default for TreeSection {
             prelude: None,
             archs: "x86_64".parse().into_iter().collect(),
             packages: String::new(),
+            staging: String::new(),
             sign: Vec::new(),
             repo: Vec::new(),
         }

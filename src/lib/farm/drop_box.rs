@@ -285,12 +285,12 @@ fn carry_out(
     match request {
         Request::Enqueue { items, wish } => {
             // Whom to tell is the recipe's to say, and the owner's; nobody else chooses who gets mail.
-            let wish = &Wish { maintainer: None, ..wish.clone() };
+            let wish = &Wish { maintainer: None, hold_publish: false, ..wish.clone() };
             let answers = ask(config, spool, items, wish, asker, clock)?;
             Ok(answers.iter().map(said).collect())
         }
         Request::Push(push) => {
-            let wish = Wish { maintainer: None, ..push.wish.clone() };
+            let wish = Wish { maintainer: None, hold_publish: false, ..push.wish.clone() };
             let push = Push { wish, ..push.clone() };
             let answers = push::act(config, spool, &push, usize::MAX, asker, clock)?;
             Ok(answers.iter().map(said).collect())

@@ -17,8 +17,9 @@ use crate::config::{Place, SshSection};
 use crate::spool::{COPY, Spool, picture};
 
 /// What belongs to tickets, and is put before they end or removed after.
-const BELONGINGS: [&str; 11] =
-    ["report", "log", "live", "hold", "late", "bad", "builder", "owed", "sent", "expired", "request"];
+const BELONGINGS: [&str; 12] = [
+    "report", "log", "live", "hold", "batch", "late", "bad", "builder", "owed", "sent", "expired", "request",
+];
 
 /// What is empty in a copy: locks and uploads of programs that are at work here, and what can be derived.
 const EMPTY: [&str; 4] = ["cache", "lock", "tmp", "upload"];

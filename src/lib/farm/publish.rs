@@ -3,10 +3,13 @@
 //! Only files of a ticket that ended as built, with the names its recipe promises and the hashes its report
 //! states. What cannot be published stays held, with the reason beside it, and is tried again each round.
 
+mod back;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use self::back::{Back, stage, unstage};
 use super::retry;
 use crate::base::durable::{self, Put};
 use crate::base::error::{Kind, readable};
@@ -30,8 +33,10 @@ struct Held {
 /// The last failure that trying again may mend, or that is not one ticket's own; the others were tried all the same.
 pub fn publish(config: &Config, spool: &Spool, done: &mut Vec<String>) -> Result<()> {
     let mut failed = Ok(());
-    for (tree, held) in held(spool)? {
-        match of_tree(config, spool, &tree, &held, done) {
+    let held = held(spool)?;
+    let back = Back::look(spool, &held)?;
+    for (tree, held) in held {
+        match of_tree(config, spool, &tree, &held, &back, done) {
             Ok(None) => {}
             Ok(Some(error)) => failed = Err(error),
             Err(error) => {
@@ -62,6 +67,7 @@ fn of_tree(
     spool: &Spool,
     tree: &Tree,
     held: &[Held],
+    back: &Back,
     done: &mut Vec<String>,
 ) -> Result<Option<Error>> {
     let section = config
@@ -83,27 +89,44 @@ fn of_tree(
             }
             reading => verdict(spool, one, reading)?,
         };
-        match verdict {
-            Verdict::NotNow(why) => postpone(spool, &one.entry, &why)?,
-            Verdict::Never(why) => set_aside(spool, &one.entry, &why)?,
-            Verdict::Wanted => match publish_one(spool, section, one) {
-                Ok(()) => {
-                    done.push(format!("published {}", one.entry.name.item));
-                    waiting::settle(spool, &one.entry)?;
-                }
-                // Forced, though it is published: what is there stays, and holds up nobody.
-                Err(error) if error.kind == Kind::No => set_aside(spool, &one.entry, &error.to_string())?,
-                Err(error) => {
-                    postpone(spool, &one.entry, &error.to_string())?;
-                    failed = error
-                        .may_pass()
-                        .then(|| error.within(format!("cannot publish {}", one.entry.name.item)))
-                        .or(failed);
-                }
-            },
+        if let Err(error) = follow(spool, section, one, verdict, back, done) {
+            // Forced, though it is published: what is there stays, and holds up nobody.
+            if error.kind == Kind::No {
+                set_aside(spool, section, one, &error.to_string())?;
+                continue;
+            }
+            postpone(spool, &one.entry, &error.to_string())?;
+            failed = error
+                .may_pass()
+                .then(|| error.within(format!("cannot publish {}", one.entry.name.item)))
+                .or(failed);
         }
     }
     Ok(failed)
+}
+
+/// Does with one what the verdict says.
+fn follow(
+    spool: &Spool,
+    section: &TreeSection,
+    one: &Held,
+    verdict: Verdict,
+    back: &Back,
+    done: &mut Vec<String>,
+) -> Result<()> {
+    match (verdict, back.of(&one.entry)) {
+        (Verdict::NotNow(why), _) => postpone(spool, &one.entry, &why),
+        (Verdict::Never(why), _) => set_aside(spool, section, one, &why),
+        (Verdict::Wanted, Some((batch, why))) => {
+            stage(spool, section, one, batch).and_then(|()| postpone(spool, &one.entry, why))
+        }
+        (Verdict::Wanted, None) => {
+            publish_one(spool, section, one)?;
+            done.push(format!("published {}", one.entry.name.item));
+            unstage(spool, section, one)?;
+            waiting::settle(spool, &one.entry)
+        }
+    }
 }
 
 /// A reason that has not changed is not written again. What is not held any more needs none.
@@ -117,11 +140,13 @@ fn postpone(spool: &Spool, entry: &Entry, why: &str) -> Result<()> {
 }
 
 /// Keeps what never will be published, and holds up nobody with it.
-fn set_aside(spool: &Spool, entry: &Entry, why: &str) -> Result<()> {
+fn set_aside(spool: &Spool, section: &TreeSection, one: &Held, why: &str) -> Result<()> {
+    let entry = &one.entry;
     let (id, epoch) = (&entry.name.id, entry.name.epoch);
     durable::replace(&spool.unwanted_reason(id, epoch), format!("{}\n", inert(why)).as_bytes())?;
     durable::remove(&spool.hold_reason(id, epoch))?;
     durable::shift(&spool.hold(id, epoch), &spool.unwanted(id, epoch))?;
+    unstage(spool, section, one)?;
     waiting::settle(spool, entry)
 }
 
@@ -174,6 +199,17 @@ fn publish_one(spool: &Spool, section: &TreeSection, held: &Held) -> Result<()> 
         lock::PATIENCE,
     )?;
     let hold = spool.hold(&held.entry.name.id, held.entry.name.epoch);
+    put_in_place(&hold, section, held)?;
+    // First the reason: alone it would be believed. Then all in one step: half of the files would be missed for ever.
+    durable::remove(&spool.hold_reason(&held.entry.name.id, held.entry.name.epoch))?;
+    let gone = spool.tmp().join(format!(".published-{}", crate::base::random::word(8)));
+    durable::shift(&hold, &gone)?;
+    durable::remove_tree(&gone)
+}
+
+/// Puts the packages where the tree's pattern says, and runs its commands on them.
+fn put_in_place(hold: &Path, section: &TreeSection, held: &Held) -> Result<()> {
+    let arch = &held.entry.name.item.arch;
     let plan: Vec<(PathBuf, PathBuf)> = held
         .ticket
         .packages
@@ -186,14 +222,10 @@ fn publish_one(spool: &Spool, section: &TreeSection, held: &Held) -> Result<()> 
         place(source, target, held)?;
     }
     for (_, target) in &plan {
-        commands(&section.sign, target, &item.arch)?;
-        commands(&section.repo, target, &item.arch)?;
+        commands(&section.sign, target, arch)?;
+        commands(&section.repo, target, arch)?;
     }
-    // First the reason: alone it would be believed. Then all in one step: half of the files would be missed for ever.
-    durable::remove(&spool.hold_reason(&held.entry.name.id, held.entry.name.epoch))?;
-    let gone = spool.tmp().join(format!(".published-{}", crate::base::random::word(8)));
-    durable::shift(&hold, &gone)?;
-    durable::remove_tree(&gone)
+    Ok(())
 }
 
 /// Finds the file of one promised package among what the build left, and where it goes.

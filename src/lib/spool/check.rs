@@ -16,11 +16,11 @@ use serde::Serialize;
 use super::census::{Census, hash, suspects};
 use super::index::Index;
 use super::place::{DIRECTORIES, TOLERATED, make};
-use super::{Entry, Report, Spool, Stand, TicketName, expire, list, queue};
+use super::{Entry, Report, Spool, Stand, TicketName, batch, expire, list, queue};
 use crate::base::durable::{self, Shift, is_dir};
 use crate::base::error::Kind;
 use crate::base::{Clock, Result, lock, output};
-use crate::names::{Arch, Builder, Id, Name, Tree};
+use crate::names::{Arch, Builder, Id, Name, Tree, Word};
 
 /// The longest name that is kept in `bad/`, bytes.
 const LONGEST: usize = 240;
@@ -146,11 +146,16 @@ impl Checkup<'_> {
         }
         self.strays::<Arch>("new")?;
         self.strays::<Builder>("run")?;
+        self.strays::<Word>("batch")?;
         for place in ["park", "done"] {
             self.strays::<Tree>(place)?;
             for tree in list::directories::<Tree>(&self.spool.at(place))? {
                 self.strays::<Name>(&format!("{place}/{tree}"))?;
             }
+        }
+        for (path, text) in batch::strange(self.spool)? {
+            let path = path.strip_prefix(&root).unwrap_or(&path).to_string_lossy().into_owned();
+            self.problems.push(Problem { path, text: text.to_owned(), repaired: None });
         }
         Ok(())
     }
