@@ -45,7 +45,7 @@ fn all_of_a_batch_that_waits_or_builds_is_aborted_at_once() {
     farm.commit("app", "depends=(lib)");
     farm.commit("tool", "");
     farm.ok("syncpkg-enqueue --batch b lib app");
-    farm.ok("syncpkg-enqueue --batch c tool");
+    farm.later(1).ok("syncpkg-enqueue --batch c tool");
     farm.claim("b1");
     let ended = farm.ok("syncpkg-abort --batch b --reason enough");
     assert_eq!(ended.lines().count(), 2, "{ended}");

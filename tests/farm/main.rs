@@ -20,6 +20,7 @@ mod race;
 mod remote;
 mod restore;
 mod retry;
+mod round;
 mod sshd;
 mod stage;
 mod tickets;

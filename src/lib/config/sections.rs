@@ -123,6 +123,8 @@ pub struct TreeSection {
     pub sign: Vec<String>,
     /// As `sign`, afterwards, in the package directory.
     pub repo: Vec<String>,
+    /// How many earlier versions of a package stay when a newer one is published; when not given, all.
+    pub keep_versions: Option<usize>,
 }
 
 impl Default for TreeSection {
@@ -140,6 +142,7 @@ impl Default for TreeSection {
             staging: String::new(),
             sign: Vec::new(),
             repo: Vec::new(),
+            keep_versions: None,
         }
     }
 }

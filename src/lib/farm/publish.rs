@@ -4,6 +4,7 @@
 //! states. What cannot be published stays held, with the reason beside it, and is tried again each round.
 
 mod back;
+mod old;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -17,6 +18,7 @@ use crate::base::output::inert;
 use crate::base::{Error, Result, child, lock};
 use crate::config::{Config, TreeSection};
 use crate::names::{Arch, Name, State, Tree};
+use crate::spool::batch::HeldBack;
 use crate::spool::{Entry, History, Product, Report, Spool, Ticket, list, product, report, waiting};
 use crate::tree::{self, Desk, Reading, Repository};
 
@@ -48,6 +50,31 @@ pub fn publish(config: &Config, spool: &Spool, done: &mut Vec<String>) -> Result
     failed
 }
 
+/// Says what [`publish`] would do now, a line for each ticket; changes nothing.
+///
+/// # Errors
+/// Something that cannot be read just now.
+pub(super) fn foresee(config: &Config, spool: &Spool, desk: &Desk) -> Result<Vec<String>> {
+    let held = held(spool)?;
+    let (held_back, mut lines) = (HeldBack::read(spool)?, Vec::new());
+    for (tree, held) in &held {
+        for (one, verdict) in judged(config, spool, tree, held, desk)? {
+            let item = &one.entry.name.item;
+            let back = match held_back.holds(&one.entry.name) {
+                Some(batch) => held_back.why(spool, batch)?,
+                None => None,
+            };
+            lines.push(match (verdict, back) {
+                (Verdict::Wanted, None) => format!("publish {item}"),
+                (Verdict::Wanted, Some(why)) | (Verdict::NotNow(why) | Verdict::Never(why), _) => {
+                    format!("not publish {item}: {why}")
+                }
+            });
+        }
+    }
+    Ok(lines)
+}
+
 fn held(spool: &Spool) -> Result<BTreeMap<Tree, Vec<Held>>> {
     let mut by_tree: BTreeMap<Tree, Vec<Held>> = BTreeMap::new();
     for (id, epoch) in report::held(spool)? {
@@ -61,6 +88,39 @@ fn held(spool: &Spool) -> Result<BTreeMap<Tree, Vec<Held>>> {
     Ok(by_tree)
 }
 
+/// Judges what is held of one tree.
+fn judged<'h>(
+    config: &Config,
+    spool: &Spool,
+    tree: &Tree,
+    held: &'h [Held],
+    desk: &Desk,
+) -> Result<Vec<(&'h Held, Verdict)>> {
+    let section = section(config, tree)?;
+    let repository = Repository::new(tree, section);
+    let tip = repository.tip()?;
+    let mut paths: Vec<String> = held.iter().map(|held| held.ticket.path.clone()).collect();
+    paths.sort_unstable();
+    paths.dedup();
+    let readings = tree::read(section, tree, &tip, &paths, desk)?;
+    let wanted: BTreeMap<&String, &Reading> = paths.iter().zip(&readings).collect();
+    let mut judged = Vec::new();
+    for one in held {
+        let verdict = match wanted.get(&one.ticket.path).copied() {
+            Some(Err(_)) if !repository.exists(&tip, &one.ticket.path)? => {
+                Verdict::Never("the tree has no such recipe any more".to_owned())
+            }
+            reading => verdict(spool, one, reading)?,
+        };
+        judged.push((one, verdict));
+    }
+    Ok(judged)
+}
+
+fn section<'c>(config: &'c Config, tree: &Tree) -> Result<&'c TreeSection> {
+    config.tree.get(tree).ok_or_else(|| Error::wrong(format!("there is no tree {tree} in the configuration")))
+}
+
 /// Publishes what is held of one tree. Returns what went wrong with one of the tickets, if trying again may mend it.
 fn of_tree(
     config: &Config,
@@ -70,25 +130,9 @@ fn of_tree(
     back: &Back,
     done: &mut Vec<String>,
 ) -> Result<Option<Error>> {
-    let section = config
-        .tree
-        .get(tree)
-        .ok_or_else(|| Error::wrong(format!("there is no tree {tree} in the configuration")))?;
-    let repository = Repository::new(tree, section);
-    let tip = repository.tip()?;
-    let mut paths: Vec<String> = held.iter().map(|held| held.ticket.path.clone()).collect();
-    paths.sort_unstable();
-    paths.dedup();
-    let readings = tree::read(section, tree, &tip, &paths, &Desk::of(spool))?;
-    let wanted: BTreeMap<&String, &Reading> = paths.iter().zip(&readings).collect();
+    let section = section(config, tree)?;
     let mut failed = None;
-    for one in held {
-        let verdict = match wanted.get(&one.ticket.path).copied() {
-            Some(Err(_)) if !repository.exists(&tip, &one.ticket.path)? => {
-                Verdict::Never("the tree has no such recipe any more".to_owned())
-            }
-            reading => verdict(spool, one, reading)?,
-        };
+    for (one, verdict) in judged(config, spool, tree, held, &Desk::of(spool))? {
         if let Err(error) = follow(spool, section, one, verdict, back, done) {
             // Forced, though it is published: what is there stays, and holds up nobody.
             if error.kind == Kind::No {
@@ -121,7 +165,7 @@ fn follow(
             stage(spool, section, one, batch).and_then(|()| postpone(spool, &one.entry, why))
         }
         (Verdict::Wanted, None) => {
-            publish_one(spool, section, one)?;
+            publish_one(spool, section, one, done)?;
             done.push(format!("published {}", one.entry.name.item));
             unstage(spool, section, one)?;
             waiting::settle(spool, &one.entry)
@@ -191,7 +235,7 @@ fn verdict(spool: &Spool, held: &Held, reading: Option<&Reading>) -> Result<Verd
     Ok(Verdict::Wanted)
 }
 
-fn publish_one(spool: &Spool, section: &TreeSection, held: &Held) -> Result<()> {
+fn publish_one(spool: &Spool, section: &TreeSection, held: &Held, done: &mut Vec<String>) -> Result<()> {
     retry::expect(spool);
     let item = &held.entry.name.item;
     let _lock = lock::exclusive(
@@ -200,6 +244,7 @@ fn publish_one(spool: &Spool, section: &TreeSection, held: &Held) -> Result<()> 
     )?;
     let hold = spool.hold(&held.entry.name.id, held.entry.name.epoch);
     put_in_place(&hold, section, held)?;
+    old::remove(section, held, done)?;
     // First the reason: alone it would be believed. Then all in one step: half of the files would be missed for ever.
     durable::remove(&spool.hold_reason(&held.entry.name.id, held.entry.name.epoch))?;
     let gone = spool.tmp().join(format!(".published-{}", crate::base::random::word(8)));

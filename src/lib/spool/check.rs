@@ -1,5 +1,6 @@
 //! The invariants of a spool, one function each, and the repair of what has one right answer.
 
+mod account;
 mod epochs;
 mod leftovers;
 mod places;
@@ -8,8 +9,8 @@ use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-pub use leftovers::sweep;
-use leftovers::{remove, stale};
+use leftovers::remove;
+pub use leftovers::{stale, sweep};
 use places::{Place, places};
 use serde::Serialize;
 
@@ -92,6 +93,7 @@ pub fn check(spool: &Spool, repair: bool, clock: &Clock) -> Result<Vec<Problem>>
     look.monotonic(&census)?;
     look.superseded(&suspects)?;
     look.known(&census)?;
+    look.adds_up()?;
     look.leftovers()?;
     Ok(look.problems)
 }
@@ -338,6 +340,17 @@ impl Checkup<'_> {
             self.found(&entry.path, "is not found by the name of its package", || {
                 index.add(&entry.path, &package).map(|()| "is now".to_owned())
             })?;
+        }
+        Ok(())
+    }
+
+    /// The account adds up: asked = waiting + building + ended + bad + expired. A spool that was restored does not know
+    /// what it speaks of any more; as for what comes in of that, people may want to see it.
+    fn adds_up(&mut self) -> Result<()> {
+        for path in account::lost(self.spool)? {
+            let late = self.spool.at("late").join(path.file_name().unwrap_or_default());
+            let text = "is of a ticket that is nowhere: the account does not add up";
+            self.found(&path, text, || durable::shift(&path, &late).map(|_| "moved to late".to_owned()))?;
         }
         Ok(())
     }

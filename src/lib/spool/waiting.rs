@@ -17,7 +17,7 @@ use crate::base::error::readable;
 use crate::names::{Arch, Id, Name, Outcome, Package, State, Tree, Word};
 
 pub(super) use parking::{Parking, park, settle_locked};
-pub use parking::{settle, wake_all};
+pub use parking::{free, settle, wake_all};
 
 /// Why a waiting ticket may not be claimed yet.
 #[derive(Debug, Clone, PartialEq, Eq)]

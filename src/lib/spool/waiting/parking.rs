@@ -237,3 +237,20 @@ pub fn wake_all(spool: &Spool, limit: usize) -> Result<bool> {
     }
     Ok(false)
 }
+
+/// Counts the parked tickets that [`wake_all`] would wake now; changes nothing.
+///
+/// # Errors
+/// A directory that cannot be read.
+pub fn free(spool: &Spool) -> Result<usize> {
+    let (mut queue, mut free) = (Queue::new(spool), 0);
+    for (_, _, directory) in list::parking(spool)? {
+        for text in list::names(&directory)? {
+            let Ok(name) = text.parse::<TicketName>() else { continue };
+            let entry = Entry { name, builder: None, path: directory.join(&text) };
+            let Some(ticket) = readable(entry.ticket())? else { continue };
+            free += usize::from(queue.blocker(&entry.name, &ticket)?.is_none());
+        }
+    }
+    Ok(free)
+}
