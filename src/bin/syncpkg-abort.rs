@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use syncpkg::base::Result;
 use syncpkg::farm::abort::{self, Wish};
+use syncpkg::names::Word;
 use syncpkg::program::{self, Common, Json, Scene, Status};
 
 /// Ends waiting or running tickets, and prints which.
@@ -21,8 +22,11 @@ struct Args {
     /// Why
     #[arg(long, value_name = "R", default_value = "")]
     reason: String,
+    /// All that waits or builds of this batch
+    #[arg(long, value_name = "B")]
+    batch: Option<Word>,
     /// Tickets, packages ([TREE/]NAME), or versions of them
-    #[arg(required = true, value_name = "ID|NAME|NAME-VERSION-RELEASE-ARCH")]
+    #[arg(required_unless_present = "batch", value_name = "ID|NAME|NAME-VERSION-RELEASE-ARCH")]
     what: Vec<String>,
 }
 
@@ -35,7 +39,11 @@ fn run(args: Args, scene: &mut Scene) -> Result<Status> {
     let owned = scene.owns(&spool)?;
     let by = args.by.unwrap_or_else(|| scene.caller.name());
     let wish = Wish { by, reason: args.reason };
-    Ok(scene.for_all(&args.what, |scene, what| {
+    let mut what = args.what;
+    if let Some(batch) = &args.batch {
+        what.extend(abort::of_batch(&spool, batch)?);
+    }
+    Ok(scene.for_all(&what, |scene, what| {
         if !owned {
             abort::hand_in(&spool, what, &wish, &scene.clock)?;
             scene.say(&format!("handed in {what}"));

@@ -34,6 +34,9 @@ struct Args {
     /// What the tickets belong to
     #[arg(long, value_name = "B")]
     batch: Option<Word>,
+    /// Publish the batch only once all of it is built
+    #[arg(long, requires = "batch")]
+    hold_publish: bool,
     /// Although it failed, or is published
     #[arg(long)]
     force: bool,
@@ -99,6 +102,7 @@ fn wish(args: Args, listed: bool) -> Wish {
         found: None,
         maintainer: args.maintainer,
         batch: args.batch,
+        hold_publish: args.hold_publish,
         force: args.force,
         reason: args.reason,
         spare_aborted: false,

@@ -16,6 +16,9 @@ struct Args {
     /// Go one round and end (cron)
     #[arg(long)]
     once: bool,
+    /// Only print what a round would do
+    #[arg(long)]
+    dry_run: bool,
 }
 
 fn main() -> ExitCode {
@@ -23,15 +26,20 @@ fn main() -> ExitCode {
 }
 
 fn run(args: Args, scene: &mut Scene) -> Result<Status> {
+    if args.dry_run {
+        let lines = round::foresee(&scene.config, &scene.spool()?, &scene.clock)?;
+        return lines.iter().try_for_each(|line| scene.out.line(line)).map(|()| Status::Done);
+    }
     let spool = scene.own_spool()?;
     if !args.once {
-        let stop = program::stopped()?;
-        let mut say = |line: &str| program::say("syncpkgd", line);
-        return round::keep_going(&scene.config, &spool, &scene.clock, &stop, &mut say)
-            .map(|()| Status::Done);
+        let service = program::service(scene)?;
+        let config = scene.config.clone();
+        return round::keep_going(config, &spool, &service, &scene.clock).map(|()| Status::Done);
     }
     // Somebody else's round is as good as ours.
-    let Some(round) = round::go(&scene.config, &spool, &scene.clock)? else { return Ok(Status::Done) };
+    let Some(round) = round::go(&scene.config, &spool, &|_| (), &scene.clock)? else {
+        return Ok(Status::Done);
+    };
     let mut tally = Tally::default();
     for error in &round.errors {
         // cron mails what is printed: the same every minute would not be read.

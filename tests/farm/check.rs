@@ -162,3 +162,30 @@ fn what_is_left_of_a_later_claim_tells_the_epoch() {
         farm.is_sound();
     }
 }
+
+#[test]
+fn whatever_was_tried_is_somewhere_or_the_account_does_not_add_up() {
+    let farm = Farm::new();
+    fs::write(farm.at("log"), "gcc: error: nothing\n").unwrap();
+    farm.push("gcc", "");
+    let claimed = farm.claim("b1");
+    farm.ok(&format!("syncpkg-report {} --outcome failed --log log", claimed.claim));
+    farm.later(1).push("make", "");
+    farm.is_sound();
+    let ticket = farm.at("spool/done/current/gcc").join(&farm.files("done/current/gcc")[0]);
+    let bytes = fs::read(&ticket).unwrap();
+    fs::remove_file(&ticket).unwrap();
+    let said = farm.run("syncpkg-check").out;
+    let text = "is of a ticket that is nowhere: the account does not add up";
+    assert_eq!(said.lines().filter(|line| line.ends_with(text)).count(), 2, "{said}");
+    // What has expired is accounted for by its line, what cannot be read by being in quarantine.
+    let line = format!("{} current gcc-1-1-x86_64 e1 failed 2026-11-22T12:00:00Z\n", claimed.id);
+    fs::write(farm.at("spool/expired/20261122-130000-000-aaaaaa"), line).unwrap();
+    farm.is_sound();
+    fs::remove_file(farm.at("spool/expired/20261122-130000-000-aaaaaa")).unwrap();
+    fs::write(&ticket, bytes).unwrap();
+    farm.is_sound();
+    fs::remove_file(&ticket).unwrap();
+    assert_eq!(farm.ok("syncpkg-check --repair").matches("(moved to late)").count(), 2);
+    farm.is_sound();
+}

@@ -3,6 +3,7 @@
 
 mod abort;
 mod aside;
+mod batch;
 mod builders;
 mod by_hand;
 mod check;
@@ -20,6 +21,7 @@ mod race;
 mod remote;
 mod restore;
 mod retry;
+mod round;
 mod smtp;
 mod sshd;
 mod stage;

@@ -12,7 +12,9 @@ pub mod lock;
 pub mod output;
 pub mod random;
 mod regular;
+mod together;
 pub mod watch;
 
 pub use clock::Clock;
 pub use error::{Error, Result};
+pub use together::together;

@@ -1,8 +1,8 @@
 //! Filling in what the words of a command stand for.
 
-use crate::names::{Item, Tree};
+use crate::names::{Item, Tree, Word};
 
-/// What `{name} {version} {release} {arch} {tree} {jobs} {slot}` stand for.
+/// What `{name} {version} {release} {arch} {tree} {batch} {jobs} {slot}` stand for.
 #[derive(Debug, Clone, Copy)]
 pub struct Values<'a> {
     /// What is built.
@@ -11,6 +11,8 @@ pub struct Values<'a> {
     pub arch: &'a str,
     /// The tree it comes from.
     pub tree: &'a Tree,
+    /// What it belongs to; nothing stands for none.
+    pub batch: Option<&'a Word>,
     /// How many processes may run at once.
     pub jobs: u32,
     /// Which of the builder's slots builds.
@@ -52,6 +54,7 @@ fn value(name: &str, values: &Values<'_>) -> Option<String> {
         "release" => Some(values.item.release.to_string()),
         "arch" => Some(values.arch.to_owned()),
         "tree" => Some(values.tree.to_string()),
+        "batch" => Some(values.batch.map(Word::to_string).unwrap_or_default()),
         "jobs" => Some(values.jobs.to_string()),
         "slot" => Some(values.slot.to_string()),
         _ => None,
@@ -65,9 +68,10 @@ mod tests {
     #[test]
     fn known_words_are_filled_in_and_others_stay() {
         let (item, tree) = ("a-1:2-3-any".parse().unwrap(), "t".parse().unwrap());
-        let values = Values { item: &item, arch: "x86_64", tree: &tree, jobs: 4, slot: 0 };
-        let words = ["-j{jobs}", "{name}-{version}-{release}-{arch}", "{{tree}", "{x}{", "${HOME}"];
+        let values = Values { item: &item, arch: "x86_64", tree: &tree, batch: None, jobs: 4, slot: 0 };
+        let words =
+            ["-j{jobs}", "b{batch}", "{name}-{version}-{release}-{arch}", "{{tree}", "{x}{", "${HOME}"];
         let filled = substitute(&words.map(str::to_owned), &values);
-        assert_eq!(filled, ["-j4", "a-1:2-3-x86_64", "{t", "{x}{", "${HOME}"]);
+        assert_eq!(filled, ["-j4", "b", "a-1:2-3-x86_64", "{t", "{x}{", "${HOME}"]);
     }
 }

@@ -119,10 +119,14 @@ pub struct TreeSection {
     pub archs: Vec<Arch>,
     /// Where a built package is found; `{name} {version} {release} {arch}` are filled in.
     pub packages: String,
+    /// As `packages`, `{batch}` too: where those of a batch that is held back find what is built of it; empty: nowhere.
+    pub staging: String,
     /// Commands run when publishing a file; `{file} {arch}` are filled in.
     pub sign: Vec<String>,
     /// As `sign`, afterwards, in the package directory.
     pub repo: Vec<String>,
+    /// How many earlier versions of a package stay when a newer one is published; when not given, all.
+    pub keep_versions: Option<usize>,
 }
 
 impl Default for TreeSection {
@@ -137,8 +141,10 @@ impl Default for TreeSection {
             prelude: None,
             archs: "x86_64".parse().into_iter().collect(),
             packages: String::new(),
+            staging: String::new(),
             sign: Vec::new(),
             repo: Vec::new(),
+            keep_versions: None,
         }
     }
 }

@@ -2,7 +2,7 @@
 
 mod look;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 use std::rc::Rc;
 use std::str::FromStr;
@@ -19,6 +19,7 @@ use crate::base::{Clock, Error, Result};
 use crate::config::{Config, TreeSection};
 use crate::names::{Arch, Id, Item, Name, Priority, Revision, Tree, Word};
 use crate::spool::Spool;
+use crate::spool::batch::{self, Member};
 use crate::spool::queue::{Answer, Ask, Batch};
 use crate::tree::{self, Desk, Recipe, Repository};
 
@@ -47,6 +48,9 @@ pub struct Wish {
     /// What the tickets belong to.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub batch: Option<Word>,
+    /// The batch is published only once all of it is built.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub hold_publish: bool,
     /// Although it failed, or is published.
     pub force: bool,
     /// Why.
@@ -94,7 +98,8 @@ impl Wish {
         let given = options.into_iter().filter_map(|(option, value)| Some((option, value?)));
         let given = given.filter(|(_, value)| !value.is_empty());
         let words = given.map(|(option, value)| format!("{option}={value}"));
-        words.chain(self.force.then(|| "--force".to_owned())).collect()
+        let words = words.chain(self.force.then(|| "--force".to_owned()));
+        words.chain(self.hold_publish.then(|| "--hold-publish".to_owned())).collect()
     }
 }
 
@@ -285,16 +290,41 @@ fn put(
     }
     let mut batch = Batch::begin(spool, wanted.len(), clock, asker.patience)?;
     answers.reserve_exact(wanted.len());
+    let mut members = Vec::new();
     for (done, one) in wanted.iter().enumerate() {
         let ask = one.ask(wish, asker)?;
         let ticket = match batch.ask(&ask)? {
-            Answer::Made(name) | Answer::There(name) => Ok((name.id, name.item)),
+            Answer::Made(name) | Answer::There(name) => {
+                members.push((one, Member { id: name.id, tree: name.tree, item: name.item.clone() }));
+                Ok((name.id, name.item))
+            }
             Answer::Refused(why) => Err(Error::no(why)),
         };
         answers.push(Answered { ticket });
         (asker.progress)("ticket", done + 1, wanted.len());
     }
+    if let (Some(name), true) = (&wish.batch, wish.hold_publish) {
+        hold_back(spool, name, &members, clock)?;
+    }
     batch.finish()
+}
+
+/// Says, before any of it has its name, that the batch is held back. Where nobody but the package directory has what was
+/// built, nothing of it can wait for another of it: it would wait for ever.
+fn hold_back(spool: &Spool, batch: &Word, members: &[(&One, Member)], clock: &Clock) -> Result<()> {
+    let names: HashSet<(&Tree, &Name)> =
+        members.iter().map(|(_, member)| (&member.tree, &member.item.name)).collect();
+    for (one, member) in members.iter().filter(|(one, _)| one.all.section.staging.is_empty()) {
+        if let Some(needed) = one.all.needs.iter().find(|needed| names.contains(&(&member.tree, *needed))) {
+            let (tree, name) = (&member.tree, &member.item.name);
+            let why = format!("cannot hold back batch {batch}: {name} needs {needed} of the same batch");
+            return Err(Error::wrong(why).hint(format!(
+                "say where builders find what is held back: tree.{tree}.staging, see syncpkg.toml(5)"
+            )));
+        }
+    }
+    let members: Vec<Member> = members.iter().map(|(_, member)| member.clone()).collect();
+    if members.is_empty() { Ok(()) } else { batch::hold(spool, batch, &members, clock) }
 }
 
 /// A recipe that somebody wants for one architecture.
@@ -361,6 +391,9 @@ pub fn hand_in(
         return Err(Error::wrong(
             "cannot hand in the request: only the spool's owner says whom to tell instead",
         ));
+    }
+    if wish.hold_publish {
+        return Err(Error::wrong("cannot hand in the request: only the spool's owner holds a batch back"));
     }
     let (mut by_tree, mut handed): (BTreeMap<Tree, Vec<String>>, Vec<_>) = Default::default();
     for text in operands.iter().map(|text| text.trim()) {

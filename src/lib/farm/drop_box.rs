@@ -133,8 +133,19 @@ pub(super) fn hand_in_for(user: Option<&str>, place: &Path, request: &Request, c
     Ok(id)
 }
 
-/// Acts on what lies in the drop box; returns what was done, a line each. A request that must be tried again
-/// stays.
+/// How many requests one round acts on.
+const MOST: usize = 1000;
+
+/// Tells whether there is more in the drop box than one round acts on.
+///
+/// # Errors
+/// A directory that cannot be read.
+pub fn is_more(spool: &Spool) -> Result<bool> {
+    Ok(list::names(&spool.at("drop"))?.len() > MOST)
+}
+
+/// Acts on what lies in the drop box, the oldest first; returns what was done, a line each. A request that must be tried
+/// again stays.
 ///
 /// # Errors
 /// The worst of what went wrong; the other requests were acted on all the same.
@@ -143,7 +154,7 @@ pub fn act(config: &Config, spool: &Spool, clock: &Clock) -> Result<Vec<String>>
     let mut names = list::names(&spool.at("drop"))?;
     names.sort_unstable();
     let (mut done, mut failed) = (Vec::new(), Ok(()));
-    for name in names {
+    for name in names.into_iter().take(MOST) {
         match act_on(config, spool, &spool.at("drop").join(&name), clock) {
             Ok(lines) => done.extend(lines),
             Err(error) => failed = Err(error.within(format!("request {name}"))),
@@ -285,12 +296,12 @@ fn carry_out(
     match request {
         Request::Enqueue { items, wish } => {
             // Whom to tell is the recipe's to say, and the owner's; nobody else chooses who gets mail.
-            let wish = &Wish { maintainer: None, ..wish.clone() };
+            let wish = &Wish { maintainer: None, hold_publish: false, ..wish.clone() };
             let answers = ask(config, spool, items, wish, asker, clock)?;
             Ok(answers.iter().map(said).collect())
         }
         Request::Push(push) => {
-            let wish = Wish { maintainer: None, ..push.wish.clone() };
+            let wish = Wish { maintainer: None, hold_publish: false, ..push.wish.clone() };
             let push = Push { wish, ..push.clone() };
             let answers = push::act(config, spool, &push, usize::MAX, asker, clock)?;
             Ok(answers.iter().map(said).collect())

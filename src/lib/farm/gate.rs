@@ -285,15 +285,12 @@ impl Gate<'_> {
         )))
     }
 
-    /// Once there is too little room, there must be twice as much before anything is taken again: no to and fro.
     fn has_room(&self) -> Result<()> {
-        let (full, least) = (self.spool.at("cache").join("full"), self.quota.free.0);
-        let was_full = durable::present(&full)?;
-        if durable::available(self.spool.root())? >= if was_full { 2 * least } else { least } {
-            durable::forget(&full);
+        if !upload::is_full(self.spool, self.quota.free)? {
+            upload::note_room(self.spool);
             return Ok(());
         }
-        durable::replace(&full, b"nothing is taken from builders until there is twice quota.free\n")?;
+        upload::note_full(self.spool)?;
         Err(Error::again(format!("the disk of {} is full", inert(&self.spool.root().to_string_lossy()))))
     }
 

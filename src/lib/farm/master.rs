@@ -15,7 +15,7 @@ use super::ssh::{Heard, Ssh};
 use crate::base::output::inert;
 use crate::base::{Clock, Error, Result, child, durable, random};
 use crate::config::{Config, NeedSection};
-use crate::names::{Arch, Builder, Item, Name, Release, Revision, Tree, Version};
+use crate::names::{Arch, Builder, Item, Name, Release, Revision, Tree, Version, Word};
 use crate::spool::builder::Profile;
 use crate::spool::claim::{self, Claimed, Request};
 use crate::spool::lease::{self, Beat, Growth};
@@ -45,6 +45,9 @@ pub struct Task {
     pub revision: Revision,
     /// The recipe file, relative to the tree.
     pub path: String,
+    /// What it belongs to.
+    #[serde(default)]
+    pub batch: Option<Word>,
 }
 
 fn parsed<'de, D: serde::Deserializer<'de>>(source: D) -> Result<Claim, D::Error> {
@@ -69,6 +72,7 @@ impl Task {
             arch: ticket.arch,
             revision: ticket.revision,
             path: ticket.path,
+            batch: claimed.batch.clone(),
         }
     }
 }

@@ -19,9 +19,9 @@ use crate::spool::{COPY, Spool, picture};
 /// What belongs to tickets, and is put before they end or removed after.
 ///
 /// What is told moves from `owed` to `post` to `sent`, and rsync looks at them in this order, by their names.
-const BELONGINGS: [&str; 13] = [
-    "report", "log", "live", "hold", "late", "bad", "builder", "owed", "post", "sent", "told", "expired",
-    "request",
+const BELONGINGS: [&str; 14] = [
+    "report", "log", "live", "hold", "batch", "late", "bad", "builder", "owed", "post", "sent", "told",
+    "expired", "request",
 ];
 
 /// What is empty in a copy: locks and uploads of programs that are at work here, and what can be derived.

@@ -3,10 +3,14 @@
 //! Only files of a ticket that ended as built, with the names its recipe promises and the hashes its report
 //! states. What cannot be published stays held, with the reason beside it, and is tried again each round.
 
+mod back;
+mod old;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use self::back::{Back, stage, unstage};
 use super::retry;
 use crate::base::durable::{self, Put};
 use crate::base::error::{Kind, readable};
@@ -14,6 +18,7 @@ use crate::base::output::inert;
 use crate::base::{Error, Result, child, lock};
 use crate::config::{Config, TreeSection};
 use crate::names::{Arch, Name, State, Tree};
+use crate::spool::batch::HeldBack;
 use crate::spool::{Entry, History, Product, Report, Spool, Ticket, list, product, report, waiting};
 use crate::tree::{self, Desk, Reading, Repository};
 
@@ -33,8 +38,10 @@ struct Held {
 /// The last failure that trying again may mend, or that is not one ticket's own; the others were tried all the same.
 pub fn publish(config: &Config, spool: &Spool, done: &mut Vec<String>) -> Result<()> {
     let mut failed = Ok(());
-    for (tree, held) in held(spool)? {
-        match of_tree(config, spool, &tree, &held, done) {
+    let held = held(spool)?;
+    let back = Back::look(spool, &held)?;
+    for (tree, held) in held {
+        match of_tree(config, spool, &tree, &held, &back, done) {
             Ok(None) => {}
             Ok(Some(error)) => failed = Err(error),
             Err(error) => {
@@ -44,6 +51,31 @@ pub fn publish(config: &Config, spool: &Spool, done: &mut Vec<String>) -> Result
         }
     }
     failed
+}
+
+/// Says what [`publish`] would do now, a line for each ticket; changes nothing.
+///
+/// # Errors
+/// Something that cannot be read just now.
+pub(super) fn foresee(config: &Config, spool: &Spool, desk: &Desk) -> Result<Vec<String>> {
+    let held = held(spool)?;
+    let (held_back, mut lines) = (HeldBack::read(spool)?, Vec::new());
+    for (tree, held) in &held {
+        for (one, verdict) in judged(config, spool, tree, held, desk)? {
+            let item = &one.entry.name.item;
+            let back = match held_back.holds(&one.entry.name) {
+                Some(batch) => held_back.why(spool, batch)?,
+                None => None,
+            };
+            lines.push(match (verdict, back) {
+                (Verdict::Wanted, None) => format!("publish {item}"),
+                (Verdict::Wanted, Some(why)) | (Verdict::NotNow(why) | Verdict::Never(why), _) => {
+                    format!("not publish {item}: {why}")
+                }
+            });
+        }
+    }
+    Ok(lines)
 }
 
 fn held(spool: &Spool) -> Result<BTreeMap<Tree, Vec<Held>>> {
@@ -59,26 +91,23 @@ fn held(spool: &Spool) -> Result<BTreeMap<Tree, Vec<Held>>> {
     Ok(by_tree)
 }
 
-/// Publishes what is held of one tree. Returns what went wrong with one of the tickets, if trying again may mend it.
-fn of_tree(
+/// Judges what is held of one tree.
+fn judged<'h>(
     config: &Config,
     spool: &Spool,
     tree: &Tree,
-    held: &[Held],
-    done: &mut Vec<String>,
-) -> Result<Option<Error>> {
-    let section = config
-        .tree
-        .get(tree)
-        .ok_or_else(|| Error::wrong(format!("there is no tree {tree} in the configuration")))?;
+    held: &'h [Held],
+    desk: &Desk,
+) -> Result<Vec<(&'h Held, Verdict)>> {
+    let section = section(config, tree)?;
     let repository = Repository::new(tree, section);
     let tip = repository.tip()?;
     let mut paths: Vec<String> = held.iter().map(|held| held.ticket.path.clone()).collect();
     paths.sort_unstable();
     paths.dedup();
-    let readings = tree::read(section, tree, &tip, &paths, &Desk::of(spool))?;
+    let readings = tree::read(section, tree, &tip, &paths, desk)?;
     let wanted: BTreeMap<&String, &Reading> = paths.iter().zip(&readings).collect();
-    let mut failed = None;
+    let mut judged = Vec::new();
     for one in held {
         let verdict = match wanted.get(&one.ticket.path).copied() {
             Some(Err(_)) if !repository.exists(&tip, &one.ticket.path)? => {
@@ -86,27 +115,65 @@ fn of_tree(
             }
             reading => verdict(spool, one, reading)?,
         };
-        match verdict {
-            Verdict::NotNow(why) => postpone(spool, &one.entry, &why)?,
-            Verdict::Never(why) => set_aside(spool, &one.entry, &why)?,
-            Verdict::Wanted => match publish_one(spool, section, one) {
-                Ok(()) => {
-                    done.push(format!("published {}", one.entry.name.item));
-                    waiting::settle(spool, &one.entry)?;
-                }
-                // Forced, though it is published: what is there stays, and holds up nobody.
-                Err(error) if error.kind == Kind::No => set_aside(spool, &one.entry, &error.to_string())?,
-                Err(error) => {
-                    postpone(spool, &one.entry, &error.to_string())?;
-                    failed = error
-                        .may_pass()
-                        .then(|| error.within(format!("cannot publish {}", one.entry.name.item)))
-                        .or(failed);
-                }
-            },
+        judged.push((one, verdict));
+    }
+    Ok(judged)
+}
+
+fn section<'c>(config: &'c Config, tree: &Tree) -> Result<&'c TreeSection> {
+    config.tree.get(tree).ok_or_else(|| Error::wrong(format!("there is no tree {tree} in the configuration")))
+}
+
+/// Publishes what is held of one tree. Returns what went wrong with one of the tickets, if trying again may mend it.
+fn of_tree(
+    config: &Config,
+    spool: &Spool,
+    tree: &Tree,
+    held: &[Held],
+    back: &Back,
+    done: &mut Vec<String>,
+) -> Result<Option<Error>> {
+    let section = section(config, tree)?;
+    let mut failed = None;
+    for (one, verdict) in judged(config, spool, tree, held, &Desk::of(spool))? {
+        if let Err(error) = follow(spool, section, one, verdict, back, done) {
+            // Forced, though it is published: what is there stays, and holds up nobody.
+            if error.kind == Kind::No {
+                set_aside(spool, section, one, &error.to_string())?;
+                continue;
+            }
+            postpone(spool, &one.entry, &error.to_string())?;
+            failed = error
+                .may_pass()
+                .then(|| error.within(format!("cannot publish {}", one.entry.name.item)))
+                .or(failed);
         }
     }
     Ok(failed)
+}
+
+/// Does with one what the verdict says.
+fn follow(
+    spool: &Spool,
+    section: &TreeSection,
+    one: &Held,
+    verdict: Verdict,
+    back: &Back,
+    done: &mut Vec<String>,
+) -> Result<()> {
+    match (verdict, back.of(&one.entry)) {
+        (Verdict::NotNow(why), _) => postpone(spool, &one.entry, &why),
+        (Verdict::Never(why), _) => set_aside(spool, section, one, &why),
+        (Verdict::Wanted, Some((batch, why))) => {
+            stage(spool, section, one, batch).and_then(|()| postpone(spool, &one.entry, why))
+        }
+        (Verdict::Wanted, None) => {
+            publish_one(spool, section, one, done)?;
+            done.push(format!("published {}", one.entry.name.item));
+            unstage(spool, section, one)?;
+            waiting::settle(spool, &one.entry)
+        }
+    }
 }
 
 /// A reason that has not changed is not written again. What is not held any more needs none.
@@ -120,11 +187,13 @@ fn postpone(spool: &Spool, entry: &Entry, why: &str) -> Result<()> {
 }
 
 /// Keeps what never will be published, and holds up nobody with it.
-fn set_aside(spool: &Spool, entry: &Entry, why: &str) -> Result<()> {
+fn set_aside(spool: &Spool, section: &TreeSection, one: &Held, why: &str) -> Result<()> {
+    let entry = &one.entry;
     let (id, epoch) = (&entry.name.id, entry.name.epoch);
     durable::replace(&spool.unwanted_reason(id, epoch), format!("{}\n", inert(why)).as_bytes())?;
     durable::remove(&spool.hold_reason(id, epoch))?;
     durable::shift(&spool.hold(id, epoch), &spool.unwanted(id, epoch))?;
+    unstage(spool, section, one)?;
     waiting::settle(spool, entry)
 }
 
@@ -169,7 +238,7 @@ fn verdict(spool: &Spool, held: &Held, reading: Option<&Reading>) -> Result<Verd
     Ok(Verdict::Wanted)
 }
 
-fn publish_one(spool: &Spool, section: &TreeSection, held: &Held) -> Result<()> {
+fn publish_one(spool: &Spool, section: &TreeSection, held: &Held, done: &mut Vec<String>) -> Result<()> {
     retry::expect(spool);
     let item = &held.entry.name.item;
     let _lock = lock::exclusive(
@@ -177,6 +246,18 @@ fn publish_one(spool: &Spool, section: &TreeSection, held: &Held) -> Result<()> 
         lock::PATIENCE,
     )?;
     let hold = spool.hold(&held.entry.name.id, held.entry.name.epoch);
+    put_in_place(&hold, section, held)?;
+    old::remove(section, held, done)?;
+    // First the reason: alone it would be believed. Then all in one step: half of the files would be missed for ever.
+    durable::remove(&spool.hold_reason(&held.entry.name.id, held.entry.name.epoch))?;
+    let gone = spool.tmp().join(format!(".published-{}", crate::base::random::word(8)));
+    durable::shift(&hold, &gone)?;
+    durable::remove_tree(&gone)
+}
+
+/// Puts the packages where the tree's pattern says, and runs its commands on them.
+fn put_in_place(hold: &Path, section: &TreeSection, held: &Held) -> Result<()> {
+    let arch = &held.entry.name.item.arch;
     let plan: Vec<(PathBuf, PathBuf)> = held
         .ticket
         .packages
@@ -189,14 +270,10 @@ fn publish_one(spool: &Spool, section: &TreeSection, held: &Held) -> Result<()> 
         place(source, target, held)?;
     }
     for (_, target) in &plan {
-        commands(&section.sign, target, &item.arch)?;
-        commands(&section.repo, target, &item.arch)?;
+        commands(&section.sign, target, arch)?;
+        commands(&section.repo, target, arch)?;
     }
-    // First the reason: alone it would be believed. Then all in one step: half of the files would be missed for ever.
-    durable::remove(&spool.hold_reason(&held.entry.name.id, held.entry.name.epoch))?;
-    let gone = spool.tmp().join(format!(".published-{}", crate::base::random::word(8)));
-    durable::shift(&hold, &gone)?;
-    durable::remove_tree(&gone)
+    Ok(())
 }
 
 /// Finds the file of one promised package among what the build left, and where it goes.

@@ -28,6 +28,23 @@ fn note(spool: &Spool) -> PathBuf {
     spool.at("cache").join("retried")
 }
 
+/// Says what [`retry`] would ask for now, a line for each; changes nothing.
+///
+/// # Errors
+/// Something that cannot be read just now.
+pub(super) fn foresee(config: &Config, spool: &Spool) -> Result<Vec<String>> {
+    if durable::present(&note(spool))? {
+        return Ok(Vec::new());
+    }
+    let failures = Look { config, spool, built: HashMap::new() }.failures()?;
+    let line = |(_, item, since): (Tree, Item, Item)| format!("ask again for {item}: {}", because(&since));
+    Ok(failures.into_iter().map(line).collect())
+}
+
+fn because(since: &Item) -> String {
+    format!("{since} was built since it failed")
+}
+
 /// Asks again for what failed before something it needs was built; a line for each.
 ///
 /// # Errors
@@ -39,7 +56,7 @@ pub(super) fn retry(config: &Config, spool: &Spool, clock: &Clock) -> Result<Vec
     let mut look = Look { config, spool, built: HashMap::new() };
     let mut lines = Vec::new();
     for (tree, item, since) in look.failures()? {
-        let reason = format!("{since} was built since it failed");
+        let reason = because(&since);
         let wish = Wish {
             tree: Some(tree),
             force: true,

@@ -25,11 +25,14 @@ const FRESH: Duration = Duration::from_secs(3600);
 /// How long something is missing before the pages say so.
 const MISSING: Duration = Duration::from_secs(2 * 24 * 3600);
 
-/// Writes the site; `progress` hears how many pages of how many are done.
+/// Writes the site, if the farm has one; `progress` hears how many pages of how many are done.
 ///
 /// # Errors
 /// As [`web::site::write`].
 pub fn write(config: &Config, spool: &Spool, progress: &dyn Fn(usize, usize), clock: &Clock) -> Result<()> {
+    if config.site.as_os_str().is_empty() {
+        return Ok(());
+    }
     let sources = Sources { first_error: &first_error_of, progress };
     web::site::write(config, spool, &facts(config, spool, clock)?, &sources, clock).map(drop)
 }

@@ -13,8 +13,6 @@ mod there;
 use std::io::{IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::Parser;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -400,19 +398,6 @@ pub fn input_lines() -> Result<Vec<String>> {
 /// Returns where recipes may be read by somebody who may not own `spool`.
 pub fn desk(spool: Option<&Spool>) -> Desk {
     Desk { scratch: tree::roomy(std::env::temp_dir()), kept: spool.map(|spool| spool.at("cache")), progress }
-}
-
-/// Returns a question that is answered yes from the moment somebody asks this process to end (TERM, INT).
-///
-/// # Errors
-/// Signals cannot be caught.
-pub fn stopped() -> Result<impl Fn() -> bool> {
-    let flag = Arc::new(AtomicBool::new(false));
-    for signal in [signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT] {
-        signal_hook::flag::register(signal, Arc::clone(&flag))
-            .map_err(|source| Error::io("catch", "signals", source))?;
-    }
-    Ok(move || flag.load(Ordering::Relaxed))
 }
 
 /// Tells whether nobody reads standard output any more: the connection it goes through was cut.

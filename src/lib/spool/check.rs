@@ -1,5 +1,6 @@
 //! The invariants of a spool, one function each, and the repair of what has one right answer.
 
+mod account;
 mod epochs;
 mod leftovers;
 mod places;
@@ -8,19 +9,19 @@ use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-pub use leftovers::sweep;
-use leftovers::{remove, stale};
+use leftovers::remove;
+pub use leftovers::{stale, sweep};
 use places::{Place, places};
 use serde::Serialize;
 
 use super::census::{Census, hash, suspects};
 use super::index::Index;
 use super::place::{DIRECTORIES, TOLERATED, make};
-use super::{Entry, Report, Spool, Stand, TicketName, expire, list, queue};
+use super::{Entry, Report, Spool, Stand, TicketName, batch, expire, list, queue};
 use crate::base::durable::{self, Shift, is_dir};
 use crate::base::error::Kind;
 use crate::base::{Clock, Result, lock, output};
-use crate::names::{Arch, Builder, Id, Name, Tree};
+use crate::names::{Arch, Builder, Id, Name, Tree, Word};
 
 /// The longest name that is kept in `bad/`, bytes.
 const LONGEST: usize = 240;
@@ -92,6 +93,7 @@ pub fn check(spool: &Spool, repair: bool, clock: &Clock) -> Result<Vec<Problem>>
     look.monotonic(&census)?;
     look.superseded(&suspects)?;
     look.known(&census)?;
+    look.adds_up()?;
     look.leftovers()?;
     Ok(look.problems)
 }
@@ -146,11 +148,16 @@ impl Checkup<'_> {
         }
         self.strays::<Arch>("new")?;
         self.strays::<Builder>("run")?;
+        self.strays::<Word>("batch")?;
         for place in ["park", "done"] {
             self.strays::<Tree>(place)?;
             for tree in list::directories::<Tree>(&self.spool.at(place))? {
                 self.strays::<Name>(&format!("{place}/{tree}"))?;
             }
+        }
+        for (path, text) in batch::strange(self.spool)? {
+            let path = path.strip_prefix(&root).unwrap_or(&path).to_string_lossy().into_owned();
+            self.problems.push(Problem { path, text: text.to_owned(), repaired: None });
         }
         Ok(())
     }
@@ -333,6 +340,17 @@ impl Checkup<'_> {
             self.found(&entry.path, "is not found by the name of its package", || {
                 index.add(&entry.path, &package).map(|()| "is now".to_owned())
             })?;
+        }
+        Ok(())
+    }
+
+    /// The account adds up: asked = waiting + building + ended + bad + expired. A spool that was restored does not know
+    /// what it speaks of any more; as for what comes in of that, people may want to see it.
+    fn adds_up(&mut self) -> Result<()> {
+        for path in account::lost(self.spool)? {
+            let late = self.spool.at("late").join(path.file_name().unwrap_or_default());
+            let text = "is of a ticket that is nowhere: the account does not add up";
+            self.found(&path, text, || durable::shift(&path, &late).map(|_| "moved to late".to_owned()))?;
         }
         Ok(())
     }

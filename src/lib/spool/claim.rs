@@ -12,12 +12,12 @@ use super::listed::Listed;
 use super::report::LONGEST_REST;
 use super::shelf::InOrder;
 use super::waiting::{Parking, Queue};
-use super::{Entry, Hold, Spool, Stamp, Stand, Ticket, TicketName, builder, list, queue, waiting};
+use super::{Entry, Hold, Spool, Stamp, Stand, Ticket, TicketName, batch, builder, list, queue, waiting};
 use crate::base::durable::{self, Shift};
 use crate::base::error::{Kind, readable};
 use crate::base::watch::Watch;
 use crate::base::{Clock, Error, Result, lock};
-use crate::names::{Arch, Builder, Id, Instance, Name, Outcome, Revision};
+use crate::names::{Arch, Builder, Id, Instance, Name, Outcome, Revision, Word};
 
 /// How many tickets one request tries to get before it says "nothing": others are quicker each time.
 const CANDIDATES: usize = 64;
@@ -113,6 +113,8 @@ pub struct Claimed {
     pub entry: Entry,
     /// What it says.
     pub ticket: Ticket,
+    /// What it belongs to: the batch it is held back with, or was asked for with.
+    pub batch: Option<Word>,
 }
 
 /// How long a waiting claimer goes without looking again, whatever it is told: events may be lost, and what an admin
@@ -180,6 +182,9 @@ pub struct Row {
     pub revision: Revision,
     /// The recipe file, relative to the tree.
     pub path: String,
+    /// What it belongs to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub batch: Option<Word>,
 }
 
 impl Claimed {
@@ -190,6 +195,7 @@ impl Claimed {
             listed: Listed::of_claimed(&self.entry, &self.ticket),
             revision: self.ticket.revision.clone(),
             path: self.ticket.path.clone(),
+            batch: self.batch.clone(),
         }
     }
 }
@@ -356,7 +362,8 @@ fn repeated(spool: &Spool, request: &Request) -> Result<Vec<Claimed>> {
         };
         durable::confirm(&entry.path)?;
         let ticket = entry.ticket()?;
-        same.push(Claimed { claim, entry, ticket });
+        let batch = batch::of(spool, &entry.name, &ticket)?;
+        same.push(Claimed { claim, entry, ticket, batch });
     }
     Ok(same)
 }
@@ -403,5 +410,6 @@ fn hold(
     let claim = Claim::of(&entry).ok_or_else(|| Error::wrong("a claimed ticket has no claim"))?;
     // A left-over live log of a claim that never was acknowledged would be appended to.
     durable::forget(&spool.live(&claim.id, claim.epoch));
-    Ok(Some(Claimed { claim, entry, ticket }))
+    let batch = batch::of(spool, &entry.name, &ticket)?;
+    Ok(Some(Claimed { claim, entry, ticket, batch }))
 }

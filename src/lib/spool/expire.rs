@@ -12,9 +12,9 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{Entry, History, Report, Spool, Stand, list, report};
 use crate::base::error::readable;
-use crate::base::{Clock, Error, Result, durable};
+use crate::base::{Clock, Error, Result, durable, together};
 use crate::config::KeepSection;
-use crate::names::{Arch, Id, Item, Outcome, Tree};
+use crate::names::{Arch, Id, Item, Name, Outcome, Tree};
 
 /// The largest file of lines that is read, bytes.
 const LARGEST: u64 = 256 << 20;
@@ -80,14 +80,17 @@ pub fn plan(spool: &Spool, keep: &KeepSection, clock: &Clock) -> Result<Plan> {
     let Some(before) = before else { return Ok(Plan::default()) };
     let mut plan = Plan { tickets: Vec::new(), files: copies(spool, before)? };
     let busy = busy(spool)?;
-    for (tree, name) in list::packages(spool)? {
-        let history = History::of(spool, &tree, &name)?;
+    let of_package = |(tree, name): &(Tree, Name)| {
+        let history = History::of(spool, tree, name)?;
         let old = goes(history.entries().rev(), keep.failures, before);
+        let mut tickets = Vec::new();
         for entry in old.into_iter().rev().filter(|entry| !busy.contains(&entry.name.id)) {
             let line = line_of(spool, &entry)?.filter(|line| line.ended < before);
-            plan.tickets.extend(line.map(|line| (line, entry.path)));
+            tickets.extend(line.map(|line| (line, entry.path)));
         }
-    }
+        Ok(tickets)
+    };
+    plan.tickets = together(&list::packages(spool)?, of_package)?.into_iter().flatten().collect();
     Ok(plan)
 }
 
@@ -135,7 +138,8 @@ fn busy(spool: &Spool) -> Result<HashSet<Id>> {
 fn line_of(spool: &Spool, entry: &Entry) -> Result<Option<Expired>> {
     let Stand::Done(outcome) = entry.name.stand else { return Ok(None) };
     let name = &entry.name;
-    let ended = entry.report(spool)?.map_or_else(|| name.id.time(), |report| report.ended);
+    let report = spool.report(&name.id, name.epoch, outcome);
+    let ended = report::ended_at(&report)?.unwrap_or_else(|| name.id.time());
     let (tree, item) = (name.tree.clone(), name.item.clone());
     Ok(Some(Expired { id: name.id, tree, item, epoch: name.epoch, outcome, ended }))
 }
@@ -187,7 +191,7 @@ pub fn expire(spool: &Spool, keep: &KeepSection, clock: &Clock) -> Result<Plan> 
     }
     forget_tries(spool, &plan.tickets)?;
     // Not fsynced: what a power cut brings back goes the next time.
-    plan.tickets.iter().try_for_each(|(_, path)| durable::unlink(path))?;
+    together(&plan.tickets, |(_, path)| durable::unlink(path))?;
     let mut places: BTreeSet<&Path> = plan.tickets.iter().filter_map(|(_, path)| path.parent()).collect();
     let files: Vec<PathBuf> = plan.files.iter().map(|file| spool.root().join(file)).collect();
     files.iter().try_for_each(|file| durable::unlink(file))?;
@@ -203,14 +207,14 @@ fn forget_tries(spool: &Spool, tickets: &[(Expired, PathBuf)]) -> Result<()> {
     let ids: HashSet<&str> = tickets.iter().map(|(line, _)| line.id.as_str()).collect();
     let days: BTreeSet<&str> = tickets.iter().map(|(line, _)| line.id.day()).collect();
     let ours = |name: &String| name.split('.').next().is_some_and(|id| ids.contains(id));
-    for place in ["log", "report"] {
-        for day in &days {
-            let day = spool.at(place).join(day);
-            let names = list::names(&day)?;
-            names.iter().filter(|name| ours(name)).try_for_each(|name| durable::unlink(&day.join(name)))?;
-            durable::prune(&day);
-        }
-    }
+    let of_both = |day: &&str| ["log", "report"].map(|place| spool.at(place).join(day));
+    let days: Vec<PathBuf> = days.iter().flat_map(of_both).collect();
+    together(&days, |day| {
+        let names = list::names(day)?;
+        names.iter().filter(|name| ours(name)).try_for_each(|name| durable::unlink(&day.join(name)))?;
+        durable::prune(day);
+        Ok(())
+    })?;
     for name in list::names(&spool.at("hold"))?.iter().filter(|name| ours(name)) {
         let path = spool.at("hold").join(name);
         match durable::is_dir(&path)? {

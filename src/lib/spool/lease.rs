@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{Read, Seek, SeekFrom};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
 use serde::{Deserialize, Serialize};
@@ -202,18 +202,7 @@ pub fn reclaim(
     trouble: &TroubleSection,
     clock: &Clock,
 ) -> Result<Vec<Entry>> {
-    let path = spool.at("cache").join("leases.toml");
-    let known = readable(record::read_up_to(&path, LARGEST_TABLE))?.unwrap_or_default();
-    let entries = list::building(spool)?;
-    let mut there = BTreeMap::new();
-    for entry in &entries {
-        if let Some(time) = mtime(&entry.path)? {
-            there.insert(entry.name.to_string(), time);
-        }
-    }
-    let now = u64::try_from(clock.boot().as_millis()).unwrap_or(u64::MAX);
-    let lease = u64::try_from(lease.as_millis()).unwrap_or(u64::MAX);
-    let (mut next, silent) = judge(&known, &there, &life(spool, clock)?, now, lease);
+    let Look { entries, there, mut next, silent } = look(spool, lease, clock)?;
     let (mut lost, mut done) = (Vec::new(), Ok(()));
     for entry in entries.iter().filter(|entry| silent.contains(&entry.name.to_string())) {
         match take_back(spool, entry, there.get(&entry.name.to_string()), trouble, clock) {
@@ -225,8 +214,48 @@ pub fn reclaim(
             Err(error) => done = done.and(Err(error)),
         }
     }
-    durable::replace(&path, record::text(&next)?.as_bytes())?;
+    durable::replace(&table(spool), record::text(&next)?.as_bytes())?;
     done.map(|()| lost)
+}
+
+/// Returns the claims that [`reclaim`] would take back now; changes nothing.
+///
+/// # Errors
+/// A directory that cannot be read.
+pub fn silent(spool: &Spool, lease: Duration, clock: &Clock) -> Result<Vec<Entry>> {
+    let Look { mut entries, silent, .. } = look(spool, lease, clock)?;
+    entries.retain(|entry| silent.contains(&entry.name.to_string()));
+    Ok(entries)
+}
+
+/// What a look at the claims finds.
+struct Look {
+    entries: Vec<Entry>,
+    /// The file time of each.
+    there: BTreeMap<String, i64>,
+    /// What is to be known the next time.
+    next: Table,
+    /// Those that have not been heard of for a lease.
+    silent: Vec<String>,
+}
+
+fn look(spool: &Spool, lease: Duration, clock: &Clock) -> Result<Look> {
+    let known = readable(record::read_up_to(&table(spool), LARGEST_TABLE))?.unwrap_or_default();
+    let entries = list::building(spool)?;
+    let mut there = BTreeMap::new();
+    for entry in &entries {
+        if let Some(time) = mtime(&entry.path)? {
+            there.insert(entry.name.to_string(), time);
+        }
+    }
+    let now = u64::try_from(clock.boot().as_millis()).unwrap_or(u64::MAX);
+    let lease = u64::try_from(lease.as_millis()).unwrap_or(u64::MAX);
+    let (next, silent) = judge(&known, &there, &life(spool, clock)?, now, lease);
+    Ok(Look { entries, there, next, silent })
+}
+
+fn table(spool: &Spool) -> PathBuf {
+    spool.at("cache").join("leases.toml")
 }
 
 /// What a table of sightings is good for: this boot, and this very spool. A backup put in its place does not know of the

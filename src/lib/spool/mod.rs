@@ -7,6 +7,7 @@
 
 pub mod abort;
 pub mod aside;
+pub mod batch;
 pub mod builder;
 mod census;
 pub mod check;

@@ -22,8 +22,8 @@ const MOVED: &str = "moved";
 
 /// The directories of a spool; `spool-layout.md` has a section for each (a test says so).
 pub const DIRECTORIES: &[&str] = &[
-    "new", "park", "run", "done", "report", "log", "live", "hold", "late", "bad", "builder", "owed", "post",
-    "sent", "told", "expired", "drop", "request", "upload", "lock", "cache", "tmp",
+    "new", "park", "run", "done", "report", "log", "live", "hold", "batch", "late", "bad", "builder", "owed",
+    "post", "sent", "told", "expired", "drop", "request", "upload", "lock", "cache", "tmp",
 ];
 
 /// What may be there besides: a file system of its own has this in its root.

@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use crate::base::{Error, Result, durable};
 
 /// The largest record that is read, bytes.
-const LARGEST: u64 = 1 << 20;
+pub(super) const LARGEST: u64 = 1 << 20;
 
 /// Returns a record's text.
 ///

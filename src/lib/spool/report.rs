@@ -102,6 +102,23 @@ impl Report {
     }
 }
 
+/// Returns when the try ended that the report `path` is about; none if that is not there or damaged. Much quicker than reading
+/// all of it, where there are hundreds of thousands.
+///
+/// # Errors
+/// It cannot be read just now.
+pub(super) fn ended_at(path: &Path) -> Result<Option<Timestamp>> {
+    let Some(bytes) = readable(durable::read(path, record::LARGEST))? else { return Ok(None) };
+    // The last one: a reason of several lines, before it, says what its builder likes.
+    let line = bytes.rsplit(|byte| *byte == b'\n').find_map(|line| line.strip_prefix(b"ended = \""));
+    let time = line.and_then(|line| std::str::from_utf8(line.strip_suffix(b"\"")?).ok()?.parse().ok());
+    match time {
+        Some(time) => Ok(Some(time)),
+        // Written by hand, perhaps.
+        None => Ok(readable(Report::read(path))?.map(|report| report.ended)),
+    }
+}
+
 /// Returns a report that says nothing but which try of which ticket ended how and when.
 pub(super) fn blank(ticket: &super::Ticket, epoch: u32, outcome: Outcome, ended: Timestamp) -> Report {
     Report {

@@ -16,7 +16,7 @@ use super::{Claim, Product, Spool, list, record};
 use crate::base::error::Kind;
 use crate::base::output::inert;
 use crate::base::{Clock, Error, Result, durable, random};
-use crate::config::TroubleSection;
+use crate::config::{Bytes, TroubleSection};
 use crate::names::{Builder, Outcome};
 
 /// What an upload says of itself.
@@ -204,6 +204,35 @@ fn is_older(path: &Path, age: Duration) -> bool {
     let times = WalkDir::new(path).into_iter().filter_map(|entry| changed(entry.ok()?.metadata().ok()?));
     let last = SystemTime::UNIX_EPOCH + times.max().unwrap_or_default();
     last.elapsed().is_ok_and(|elapsed| elapsed > age)
+}
+
+/// Tells whether nothing is taken from builders on other hosts for want of room; changes nothing. Once there is less than
+/// `least`, there must be twice as much before anything is taken again: no to and fro.
+///
+/// # Errors
+/// The disk cannot be measured.
+pub fn is_full(spool: &Spool, least: Bytes) -> Result<bool> {
+    let was_full = durable::present(&full(spool))?;
+    let least = if was_full { least.0.saturating_mul(2) } else { least.0 };
+    Ok(durable::available(spool.root())? < least)
+}
+
+/// Notes that something was refused for want of room.
+///
+/// # Errors
+/// A failing system call.
+pub fn note_full(spool: &Spool) -> Result<()> {
+    durable::replace(&full(spool), b"nothing is taken from builders until there is twice quota.free\n")
+        .map(drop)
+}
+
+/// Forgets that.
+pub fn note_room(spool: &Spool) {
+    durable::forget(&full(spool));
+}
+
+fn full(spool: &Spool) -> PathBuf {
+    spool.at("cache").join("full")
 }
 
 #[cfg(test)]

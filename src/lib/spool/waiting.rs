@@ -8,6 +8,7 @@ mod parking;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
+use super::batch::{self, HeldBack};
 use super::look::Look;
 use super::{Entry, History, Spool, Stand, Ticket, TicketName};
 use crate::base::Result;
@@ -16,7 +17,7 @@ use crate::base::error::readable;
 use crate::names::{Arch, Id, Name, Outcome, Package, State, Tree, Word};
 
 pub(super) use parking::{Parking, park, settle_locked};
-pub use parking::{behind, settle, wake_all};
+pub use parking::{behind, free, settle, wake_all};
 
 /// Why a waiting ticket may not be claimed yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -93,6 +94,8 @@ pub struct Queue<'a> {
     planned: HashMap<(Tree, Name), Vec<Standing>>,
     /// For what of that something is to be parked.
     awaited: HashSet<(Tree, Name)>,
+    /// Read when first needed: the lists come before the tickets that they name.
+    held_back: Option<HeldBack>,
 }
 
 impl<'a> Queue<'a> {
@@ -107,8 +110,8 @@ impl<'a> Queue<'a> {
     }
 
     fn with(spool: &'a Spool, look: Look<'a>) -> Self {
-        let (known, planned, awaited) = Default::default();
-        Self { spool, look, known, planned, awaited }
+        let (known, planned, awaited, held_back) = Default::default();
+        Self { spool, look, known, planned, awaited, held_back }
     }
 
     /// Returns what looks up the tickets.
@@ -146,20 +149,60 @@ impl<'a> Queue<'a> {
     }
 
     pub(super) fn blocks(&mut self, needy: Needy) -> Result<Option<Blocker>> {
+        let batch = self.held_back()?.batch_of(needy.name, needy.batch);
         for needed in needy.depends.iter().filter(|needed| **needed != needy.name.item.name) {
             let standings = self.fitting(&needy.name.tree, needed, &needy.name.item.arch)?;
-            if let Some(first) = standings.first() {
+            if let Some(first) = self.first_awaited(&standings, batch.as_ref())? {
                 if !self.breaks_circle(needy.name, needed)? {
                     return Ok(Some(Blocker::Unfinished { name: needed.clone(), state: first.state }));
                 }
-            } else if needy.batch.is_some()
-                && failed_of_batch(self.spool, &needy.name.tree, needed, &needy.name.item.arch)?.as_ref()
-                    == needy.batch
+            } else if batch.is_some()
+                && self.failed_of_batch(&needy.name.tree, needed, &needy.name.item.arch)? == batch
             {
                 return Ok(Some(Blocker::Failed { name: needed.clone() }));
             }
         }
         Ok(None)
+    }
+
+    fn held_back(&mut self) -> Result<&HeldBack> {
+        let held_back = match self.held_back.take() {
+            Some(known) => known,
+            None => HeldBack::read(self.spool)?,
+        };
+        Ok(self.held_back.insert(held_back))
+    }
+
+    /// Returns the first of what is unfinished, but for what those of `batch` can have though it is held back.
+    fn first_awaited<'s>(
+        &self,
+        standings: &'s [Standing],
+        batch: Option<&Word>,
+    ) -> Result<Option<&'s Standing>> {
+        for standing in standings {
+            let staged = match batch {
+                Some(batch) if standing.state == State::Built => {
+                    batch::is_staged(self.spool, batch, &standing.id)?
+                }
+                Some(_) | None => false,
+            };
+            if !staged {
+                return Ok(Some(standing));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Others build against what is published; those of the same batch were meant to come after it. Returns the batch of
+    /// the last ticket that ended, if it failed.
+    fn failed_of_batch(&mut self, tree: &Tree, name: &Name, arch: &Arch) -> Result<Option<Word>> {
+        let fits = |other: &Arch| other == arch || other.is_any();
+        let newest =
+            History::of(self.spool, tree, name)?.entries().rfind(|entry| fits(&entry.name.item.arch));
+        let failed = newest.filter(|entry| entry.name.stand == Stand::Done(Outcome::Failed));
+        let Some(entry) = failed else { return Ok(None) };
+        let ticket = readable(entry.ticket())?.and_then(|ticket| ticket.batch);
+        Ok(self.held_back()?.batch_of(&entry.name, ticket.as_ref()))
     }
 
     /// What of a package is unfinished that somebody who builds for `arch` must wait for.
@@ -275,16 +318,6 @@ fn standing(spool: &Spool, entry: &Entry) -> Standing {
 pub fn parked_for(spool: &Spool, entry: &Entry) -> Option<Name> {
     let place = entry.path.parent()?.strip_prefix(spool.at("park")).ok()?;
     place.file_name()?.to_str()?.parse().ok()
-}
-
-/// Others build against what is published; those of the same batch were meant to come after it. Returns the batch of
-/// the last ticket that ended, if it failed.
-fn failed_of_batch(spool: &Spool, tree: &Tree, name: &Name, arch: &Arch) -> Result<Option<Word>> {
-    let fits = |other: &Arch| other == arch || other.is_any();
-    let newest = History::of(spool, tree, name)?.entries().rfind(|entry| fits(&entry.name.item.arch));
-    let failed = newest.filter(|entry| entry.name.stand == Stand::Done(Outcome::Failed));
-    let ticket = failed.map(|entry| readable(entry.ticket())).transpose()?.flatten();
-    Ok(ticket.and_then(|ticket| ticket.batch))
 }
 
 #[cfg(test)]

@@ -177,7 +177,8 @@ impl Attempt<'_> {
         let processors = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let jobs = builder.jobs.or_else(|| u32::try_from((processors() / builder.slots).max(1)).ok());
         let arch = arch.map_or("any", |arch| arch.as_str());
-        Values { item, arch, tree: &self.task.tree, jobs: jobs.unwrap_or(1), slot: self.slot }
+        let (tree, batch) = (&self.task.tree, self.task.batch.as_ref());
+        Values { item, arch, tree, batch, jobs: jobs.unwrap_or(1), slot: self.slot }
     }
 
     fn environment(&self, values: &Values) -> Result<Vec<(String, String)>> {

@@ -23,7 +23,11 @@ pub(super) fn remove(path: &Path) -> Result<()> {
     if path.is_dir() { durable::remove_tree(path) } else { durable::remove(path) }
 }
 
-pub(super) fn stale(spool: &Spool) -> Result<Vec<(PathBuf, &'static str)>> {
+/// Returns what [`sweep`] would remove now: where, and what it is.
+///
+/// # Errors
+/// A directory that cannot be read.
+pub fn stale(spool: &Spool) -> Result<Vec<(PathBuf, &'static str)>> {
     let mut found = Vec::new();
     let old = |path: &Path| {
         let age = fs::symlink_metadata(path).and_then(|meta| meta.modified()).map(|time| time.elapsed());

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use super::{Queue, failed_of_batch, parked_for};
+use super::{Queue, Standing, parked_for};
 use crate::base::durable::{self, Shift};
 use crate::base::error::readable;
 use crate::base::{Result, lock};
@@ -68,8 +68,13 @@ impl Queue<'_> {
             let entry = Entry { name: parsed, builder: None, path: directory.join(&text) };
             let stays = match stays.get(&arch) {
                 Some(Stays::All) => true,
-                Some(Stays::Batch(failed)) => {
-                    readable(entry.ticket())?.is_some_and(|ticket| ticket.batch.as_ref() == Some(failed))
+                Some(Stays::Batch(failed)) => self.is_of(&entry, failed)?,
+                Some(Stays::Others(batches)) => {
+                    let mut staged = false;
+                    for batch in batches {
+                        staged |= self.is_of(&entry, batch)?;
+                    }
+                    !staged
                 }
                 Some(Stays::None) | None => false,
             };
@@ -84,12 +89,30 @@ impl Queue<'_> {
         Ok(woken)
     }
 
+    fn is_of(&mut self, entry: &Entry, batch: &Word) -> Result<bool> {
+        let Some(ticket) = readable(entry.ticket())? else { return Ok(false) };
+        Ok(self.held_back()?.batch_of(&entry.name, ticket.batch.as_ref()).as_ref() == Some(batch))
+    }
+
     fn stays(&mut self, tree: &Tree, name: &Name, arch: &Arch) -> Result<Stays> {
-        if !self.fitting(tree, name, arch)?.is_empty() {
-            return Ok(Stays::All);
+        let standings = self.fitting(tree, name, arch)?;
+        if !standings.is_empty() {
+            return self.stays_with(&standings);
         }
-        let failed = failed_of_batch(self.spool, tree, name, arch)?;
+        let failed = self.failed_of_batch(tree, name, arch)?;
         Ok(failed.map_or(Stays::None, Stays::Batch))
+    }
+
+    /// What is unfinished may be had by those of a batch all the same.
+    fn stays_with(&mut self, standings: &[Standing]) -> Result<Stays> {
+        let held_back: Vec<Word> = self.held_back()?.batches().cloned().collect();
+        let mut batches = Vec::new();
+        for batch in held_back {
+            if self.first_awaited(standings, Some(&batch))?.is_none() {
+                batches.push(batch);
+            }
+        }
+        Ok(if batches.is_empty() { Stays::All } else { Stays::Others(batches) })
     }
 }
 
@@ -99,6 +122,8 @@ enum Stays {
     All,
     /// It failed: those of its batch do.
     Batch(Word),
+    /// It is built, and these batches can have it though it is held back: all others do.
+    Others(Vec<Word>),
     /// Others build against what is published.
     None,
 }
@@ -229,4 +254,21 @@ pub fn wake_all(spool: &Spool, limit: usize) -> Result<bool> {
         }
     }
     Ok(false)
+}
+
+/// Counts the parked tickets that [`wake_all`] would wake now; changes nothing.
+///
+/// # Errors
+/// A directory that cannot be read.
+pub fn free(spool: &Spool) -> Result<usize> {
+    let (mut queue, mut free) = (Queue::new(spool), 0);
+    for (_, _, directory) in list::parking(spool)? {
+        for text in list::names(&directory)? {
+            let Ok(name) = text.parse::<TicketName>() else { continue };
+            let entry = Entry { name, builder: None, path: directory.join(&text) };
+            let Some(ticket) = readable(entry.ticket())? else { continue };
+            free += usize::from(queue.blocker(&entry.name, &ticket)?.is_none());
+        }
+    }
+    Ok(free)
 }
