@@ -76,7 +76,7 @@ pub fn go(config: &Config, spool: &Spool, clock: &Clock) -> Result<Option<Round>
     round.part(super::notify::notify(config, spool, clock));
     round.part(check::sweep(spool).map(|()| Vec::new()));
     round.part(expire_daily(config, spool, clock).map(|()| Vec::new()));
-    round.part(super::site::write(config, spool, &|_, _| (), clock).map(|()| Vec::new()));
+    round.part(super::site::write(config, spool, &|_, _| (), clock).map(|_| Vec::new()));
     let errors: String = round.errors.iter().map(|error| format!("{}\n", line(error))).collect();
     durable::replace(&record(spool), format!("{}\n{errors}", clock.now()).as_bytes())?;
     drop(lock);
