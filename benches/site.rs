@@ -77,7 +77,8 @@ fn ticket(root: &Path, n: usize) -> Done {
     let (package, round) = (n % PACKAGES, n / PACKAGES);
     let name = format!("{}package{package}", char::from(b'a' + u8::try_from(package % 26)?));
     let outcome = if n % 20 == 7 { "failed" } else { "built" };
-    let (day, id) = (asked.strftime("%Y%m%d"), format!("{}-000-{n:06}", asked.strftime("%Y%m%d-%H%M%S")));
+    let random: String = format!("{n:06}").bytes().map(|digit| char::from(digit - b'0' + b'a')).collect();
+    let (day, id) = (asked.strftime("%Y%m%d"), format!("{}-000-{random}", asked.strftime("%Y%m%d-%H%M%S")));
     let base = format!(
         "format = 1\nid = \"{id}\"\ntree = \"current\"\nname = \"{name}\"\nversion = \"{round}.0\"\nrelease = \"1\"\n\
          arch = \"x86_64\"\nrevision = \"0123456789abcdef0123456789abcdef01234567\"\n"
