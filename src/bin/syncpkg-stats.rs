@@ -32,13 +32,13 @@ fn run(args: Args, scene: &mut Scene) -> Result<Status> {
         scene.config.site = out;
     }
     if args.text {
-        let lines = site::numbers(&scene.config, &spool, &scene.clock)?;
+        let lines = site::numbers(&spool)?;
         lines.iter().try_for_each(|line| scene.out.line(line))?;
     } else {
         site::write(
             &scene.config,
             &spool,
-            &|done, total| program::progress("page", done, total),
+            &|done, total| program::progress("package", done, total),
             &scene.clock,
         )?;
     }

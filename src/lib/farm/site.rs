@@ -7,17 +7,14 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{unbuilt, why};
-use crate::base::error::readable;
+use super::unbuilt;
 use crate::base::{Clock, Error, Result, durable};
 use crate::build::first_error;
 use crate::config::Config;
-use crate::names::State;
-use crate::spool::InOrder;
-use crate::spool::waiting::Queue;
-use crate::spool::{Spool, list};
-use crate::tree::Desk;
-use crate::web::{self, Counts, Facts, FirstError, Sources, UnbuiltRow};
+use crate::names::{Name, Tree};
+use crate::spool::Spool;
+use crate::tree::{self, Desk};
+use crate::web::{self, Counts, Facts, FirstError, Shipped, Sources, UnbuiltRow, Written};
 
 /// How old what is known to be missing may be on the pages; a look through the trees costs seconds.
 const FRESH: Duration = Duration::from_secs(3600);
@@ -25,25 +22,43 @@ const FRESH: Duration = Duration::from_secs(3600);
 /// How long something is missing before the pages say so.
 const MISSING: Duration = Duration::from_secs(2 * 24 * 3600);
 
-/// Writes the site, if the farm has one; `progress` hears how many pages of how many are done.
+/// Writes the site, if the farm has one; `progress` hears how many packages of how many are done.
 ///
 /// # Errors
 /// As [`web::site::write`].
-pub fn write(config: &Config, spool: &Spool, progress: &dyn Fn(usize, usize), clock: &Clock) -> Result<()> {
+pub fn write(
+    config: &Config,
+    spool: &Spool,
+    progress: &(dyn Fn(usize, usize) + Sync),
+    clock: &Clock,
+) -> Result<Written> {
     if config.site.as_os_str().is_empty() {
-        return Ok(());
+        return Ok(Written::default());
     }
-    let sources = Sources { first_error: &first_error_of, progress };
-    web::site::write(config, spool, &facts(config, spool, clock)?, &sources, clock).map(drop)
+    let published = |shipped: &Shipped<'_>| is_published(config, shipped).unwrap_or_default();
+    let sources = Sources { first_error: &first_error_of, published: &published, progress };
+    let facts = Facts {
+        free: durable::available(spool.root()).ok(),
+        // Pages without this list are better than none; what is wrong with the tree is said by syncpkg-unbuilt.
+        unbuilt: missing(config, spool, clock).ok(),
+    };
+    web::site::write(config, spool, &facts, &sources, clock)
+}
+
+fn is_published(config: &Config, shipped: &Shipped<'_>) -> Result<bool> {
+    let Some(section) = config.tree.get(&shipped.tree.parse::<Tree>()?) else { return Ok(false) };
+    let (version, release) = shipped.version.rsplit_once('-').unwrap_or((shipped.version, ""));
+    let packages = shipped.packages.iter().map(|name| name.parse()).collect::<Result<Vec<Name>>>()?;
+    tree::published(section, &packages, &version.parse()?, &release.parse()?, &shipped.arch.parse()?)
 }
 
 /// Returns the numbers of the farm, a line each; they add up.
 ///
 /// # Errors
 /// A directory that cannot be read.
-pub fn numbers(config: &Config, spool: &Spool, clock: &Clock) -> Result<Vec<String>> {
+pub fn numbers(spool: &Spool) -> Result<Vec<String>> {
     let Counts { asked, waiting, building, built, failed, trouble, aborted, superseded, bad, expired } =
-        web::load(spool, config, &Facts::default(), clock)?.counts;
+        web::count(spool)?;
     let parts = [
         ("waiting", waiting),
         ("building", building),
@@ -58,26 +73,6 @@ pub fn numbers(config: &Config, spool: &Spool, clock: &Clock) -> Result<Vec<Stri
     let mut lines = vec![format!("{:<10} {asked:>8}", "asked")];
     lines.extend(parts.iter().map(|(name, count)| format!("{name:<10} {count:>8}")));
     Ok(lines)
-}
-
-fn facts(config: &Config, spool: &Spool, clock: &Clock) -> Result<Facts> {
-    let mut facts = Facts { free: durable::available(spool.root()).ok(), ..Facts::default() };
-    for entry in list::done(spool, |entry| entry.state() == State::Built)? {
-        if why::is_published(config, &entry)? {
-            facts.published.insert(entry.name.id);
-        }
-    }
-    let mut queue = Queue::new(spool);
-    for entry in InOrder::all(spool)? {
-        let entry = entry?;
-        let Some(ticket) = readable(entry.ticket())? else { continue };
-        if let Some(blocker) = queue.blocker(&entry.name, &ticket)? {
-            facts.waiting_reasons.insert(entry.name.id, blocker.to_string());
-        }
-    }
-    // Pages without this list are better than none; what is wrong with the tree is said by syncpkg-unbuilt.
-    facts.unbuilt = missing(config, spool, clock).ok();
-    Ok(facts)
 }
 
 /// What was missing when somebody last looked.

@@ -230,15 +230,24 @@ fn forget_tries(spool: &Spool, tickets: &[(Expired, PathBuf)]) -> Result<()> {
 /// # Errors
 /// Lines that cannot be read.
 pub fn gone(spool: &Spool) -> Result<BTreeMap<Id, (Expired, Timestamp)>> {
-    let mut gone = BTreeMap::new();
-    for name in list::names(&spool.at("expired"))? {
+    let files = list::names(&spool.at("expired"))?;
+    Ok(gone_in(spool, files.iter())?.into_iter().map(|(line, went)| (line.id, (line, went))).collect())
+}
+
+/// Returns the tickets that the `files` in `expired/` tell of, and when each went.
+///
+/// # Errors
+/// Lines that cannot be read.
+pub fn gone_in<'a>(
+    spool: &Spool,
+    files: impl Iterator<Item = &'a String>,
+) -> Result<Vec<(Expired, Timestamp)>> {
+    let mut gone = Vec::new();
+    for name in files {
         let Ok(went) = name.parse::<Id>() else { continue };
-        let path = spool.at("expired").join(&name);
-        let text = durable::read(&path, LARGEST)?;
+        let text = durable::read(&spool.at("expired").join(name), LARGEST)?;
         let lines = text.split(|byte| *byte == b'\n').filter_map(|line| std::str::from_utf8(line).ok());
-        for expired in lines.filter_map(|line| line.parse::<Expired>().ok()) {
-            gone.insert(expired.id, (expired, went.time()));
-        }
+        gone.extend(lines.filter_map(|line| line.parse::<Expired>().ok()).map(|line| (line, went.time())));
     }
     Ok(gone)
 }

@@ -1,24 +1,42 @@
 //! What the site shows and cannot find in the spool: handed in by the caller.
 
-use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::model::Row;
 use crate::names::Id;
 
 /// What others found out.
 #[derive(Debug, Clone, Default)]
 pub struct Facts {
-    /// The built tickets whose packages are published.
-    pub published: HashSet<Id>,
     /// What the trees want and the package directories lack; none when nobody has looked.
     pub unbuilt: Option<Vec<UnbuiltRow>>,
     /// Free space of the spool's file system, bytes.
     pub free: Option<u64>,
-    /// What waiting tickets wait for, in words: "gcc, which is building".
-    pub waiting_reasons: HashMap<Id, String>,
+}
+
+/// What a ticket that was built has made.
+#[derive(Debug, Clone, Copy)]
+pub struct Shipped<'a> {
+    /// The ticket.
+    pub id: &'a Id,
+    /// The tree.
+    pub tree: &'a str,
+    /// The packages.
+    pub packages: &'a [String],
+    /// Version and release of all of them.
+    pub version: &'a str,
+    /// What for.
+    pub arch: &'a str,
+}
+
+impl<'a> Shipped<'a> {
+    /// Returns what the ticket of `row` has made.
+    pub(super) fn of(row: &'a Row, packages: &'a [String]) -> Self {
+        Self { id: &row.id, tree: &row.tree, packages, version: &row.version, arch: &row.arch }
+    }
 }
 
 /// A package that a tree wants and the package directory lacks.
@@ -54,9 +72,11 @@ pub struct FirstError {
 /// What the site asks for while it is written.
 pub struct Sources<'a> {
     /// Looks for the first error of a log.
-    pub first_error: &'a dyn Fn(&Path) -> Option<FirstError>,
-    /// Hears how many pages of how many are done.
-    pub progress: &'a dyn Fn(usize, usize),
+    pub first_error: &'a (dyn Fn(&Path) -> Option<FirstError> + Sync),
+    /// Looks whether what was built is in the package directory.
+    pub published: &'a (dyn Fn(&Shipped<'_>) -> bool + Sync),
+    /// Hears how many packages of how many are done.
+    pub progress: &'a (dyn Fn(usize, usize) + Sync),
 }
 
 impl std::fmt::Debug for Sources<'_> {

@@ -1,71 +1,151 @@
-//! Reads the spool into the model.
+//! Reads tickets, builders and what is held from the spool.
+
+use std::collections::{BTreeMap, HashSet};
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::model::{BuilderRow, Counts, FileRow, Model, TicketRow, Try};
+use super::UnbuiltRow;
+use super::model::{BuilderRow, Counts, FileRow, TicketRow, Try};
 use super::say::line;
-use super::{Facts, UnbuiltRow, need, package};
-use crate::base::clock::age;
 use crate::base::error::readable;
 use crate::base::{Clock, Result, durable};
 use crate::config::Config;
 use crate::names::{Id, Outcome, State};
-use crate::spool::{Entry, Report, Spool, Stand, Ticket, builder, expire, list, report};
+use crate::spool::waiting::Queue;
+use crate::spool::{
+    Entry, History, InOrder, Report, Spool, Stand, Ticket, TicketName, builder, expire, list, report,
+};
 
 /// The longest word from outside on a page, characters.
 const LONGEST: usize = 400;
 /// The longest maintainer, characters: wide enough for a name and an address.
 const LONGEST_NAME: usize = 120;
 
-/// Reads everything the site shows.
+/// What lies in `hold`: packages that are not published, and why.
+#[derive(Debug, Default)]
+pub(super) struct Holds {
+    names: BTreeMap<Id, BTreeMap<String, i64>>,
+}
+
+impl Holds {
+    /// Looks.
+    ///
+    /// # Errors
+    /// The directory cannot be read.
+    pub fn of(spool: &Spool) -> Result<Self> {
+        let mut holds = Self::default();
+        for name in list::names(&spool.at("hold"))? {
+            let Some(id) = name.split('.').next().and_then(|id| id.parse::<Id>().ok()) else { continue };
+            let time =
+                if name.ends_with(".why") { durable::changed(&spool.at("hold").join(&name))? } else { None };
+            holds.names.entry(id).or_default().insert(name, time.unwrap_or_default());
+        }
+        Ok(holds)
+    }
+
+    /// Returns a number that changes when what is held of a ticket, or why, has changed; none for nothing.
+    pub fn stamp(&self, id: &Id) -> Option<u64> {
+        self.names.get(id).map(hash)
+    }
+
+    /// Returns the tries of which something is held: (ticket, epoch).
+    pub fn tries(&self) -> impl Iterator<Item = (&Id, u32)> {
+        let epoch = |name: &String| name.split('.').nth(1).and_then(|epoch| epoch.parse().ok());
+        self.names.iter().filter_map(move |(id, names)| Some((id, names.keys().find_map(epoch)?)))
+    }
+
+    fn has(&self, name: &TicketName, end: &str) -> bool {
+        let names = self.names.get(&name.id);
+        names.is_some_and(|names| names.contains_key(&format!("{}.{}{end}", name.id, name.epoch)))
+    }
+}
+
+/// Returns a number for a value that another value is most unlikely to have; the same in each run.
+pub(super) fn hash<T: std::hash::Hash + ?Sized>(value: &T) -> u64 {
+    let mut hasher = std::hash::DefaultHasher::new();
+    value.hash(&mut hasher);
+    std::hash::Hasher::finish(&hasher)
+}
+
+/// Reads what waits and what is being built.
 ///
 /// # Errors
-/// Something that cannot be read just now. Tickets and reports that are damaged are shown with what their names say.
-pub fn load(spool: &Spool, config: &Config, facts: &Facts, clock: &Clock) -> Result<Model> {
-    let entries = list::all(spool)?;
-    let mut expired = expire::gone(spool)?;
-    entries.iter().for_each(|entry| drop(expired.remove(&entry.name.id)));
-    let mut model = Model {
-        title: line(&config.title, 80),
-        made: clock.now(),
-        paused: spool.is_paused(),
-        free: facts.free,
-        counts: count(spool, &entries, expired.len())?,
-        needs: Vec::new(),
-        builders: builders(spool, config, clock)?,
-        tickets: entries
-            .iter()
-            .map(|entry| Ok((entry.name.id, ticket(spool, facts, entry)?)))
-            .collect::<Result<_>>()?,
-        waiting: ids(&entries, |state| state == State::Waiting),
-        building: ids(&entries, |state| state == State::Building),
-        ended: ids(&entries, |state| state != State::Waiting && state != State::Building),
-        packages: Default::default(),
-        expired,
-        unbuilt: facts.unbuilt.as_ref().map(|rows| rows.iter().map(unbuilt).collect()),
-    };
-    let since = |id: &Id| model.tickets.get(id).map(|ticket| ticket.since);
-    model.building.sort_by_key(since);
-    model.ended.sort_by_key(|id| std::cmp::Reverse((since(id), *id)));
-    model.packages = package::packages(&model);
-    model.needs = need::needs(&model);
-    Ok(model)
+/// Something that cannot be read just now.
+pub(super) fn open(spool: &Spool) -> Result<Vec<TicketRow>> {
+    let (mut queue, holds) = (Queue::new(spool), Holds::default());
+    let mut rows = Vec::new();
+    for entry in InOrder::all(spool)? {
+        let entry = entry?;
+        let said = readable(entry.ticket())?;
+        let blocker = match &said {
+            Some(said) => queue.blocker(&entry.name, said)?,
+            None => None,
+        };
+        rows.push(TicketRow {
+            waits_for: blocker.map(|it| it.to_string()),
+            ..ticket(spool, &holds, &entry, said)?
+        });
+    }
+    for entry in list::building(spool)? {
+        rows.push(ticket(spool, &holds, &entry, readable(entry.ticket())?)?);
+    }
+    Ok(rows)
 }
 
-fn ids(entries: &[Entry], fits: impl Fn(State) -> bool) -> Vec<Id> {
-    entries.iter().filter(|entry| fits(entry.state())).map(|entry| entry.name.id).collect()
+/// Returns a number that changes when the log of a ticket that is being built grows.
+///
+/// # Errors
+/// It cannot be told.
+pub(super) fn log_stamp(spool: &Spool, ticket: &TicketRow) -> Result<u64> {
+    let live = (ticket.state == State::Building).then(|| spool.live(&ticket.id, ticket.epoch));
+    let meta = live.map(|live| durable::look(&live)).transpose()?.flatten();
+    Ok(hash(&meta.map(|meta| (meta.len(), meta.modified().ok()))))
 }
 
-fn count(spool: &Spool, entries: &[Entry], expired: usize) -> Result<Counts> {
-    let mut counts = Counts { expired, asked: expired, ..Counts::default() };
-    entries.iter().for_each(|entry| counts.add(entry.state()));
-    let bad = list::names(&spool.at("bad"))?.iter().filter(|name| !name.ends_with(".why")).count();
-    counts.bad = bad;
-    counts.asked += bad;
+/// Reads one ended ticket.
+///
+/// # Errors
+/// It cannot be read just now.
+pub(super) fn ended_ticket(spool: &Spool, holds: &Holds, entry: &Entry) -> Result<TicketRow> {
+    ticket(spool, holds, entry, readable(entry.ticket())?)
+}
+
+/// Counts all tickets: what `asked` is the sum of.
+///
+/// # Errors
+/// Something that cannot be read just now.
+pub fn count(spool: &Spool) -> Result<Counts> {
+    let mut counts = Counts::default();
+    let mut seen = HashSet::new();
+    for (tree, name) in list::packages(spool)? {
+        for entry in History::of(spool, &tree, &name)?.entries() {
+            counts.add(entry.state());
+            seen.insert(entry.name.id);
+        }
+    }
+    // What has moved on meanwhile was counted where it is now.
+    let open = list::building(spool)?.into_iter().chain(list::waiting(spool)?);
+    open.filter(|entry| seen.insert(entry.name.id)).for_each(|entry| counts.add(entry.state()));
+    let gone = expire::gone_in(spool, list::names(&spool.at("expired"))?.iter())?;
+    gone.iter().filter(|(line, _)| seen.insert(line.id)).for_each(|_| counts.add_expired());
+    counts.bad = bad(spool)?;
+    counts.asked += counts.bad;
     Ok(counts)
 }
 
-fn builders(spool: &Spool, config: &Config, clock: &Clock) -> Result<Vec<BuilderRow>> {
+/// Counts what is in quarantine.
+///
+/// # Errors
+/// The directory cannot be read.
+pub(super) fn bad(spool: &Spool) -> Result<usize> {
+    Ok(list::names(&spool.at("bad"))?.iter().filter(|name| !name.ends_with(".why")).count())
+}
+
+/// Reads the builders, by name.
+///
+/// # Errors
+/// Something that cannot be read just now.
+pub(super) fn builders(spool: &Spool, config: &Config, clock: &Clock) -> Result<Vec<BuilderRow>> {
     let lease = SignedDuration::try_from(config.lease.expires.0).unwrap_or(SignedDuration::MAX);
     let row = |known: builder::Listed| -> Result<BuilderRow> {
         let held = list::building_by(spool, &known.name)?;
@@ -76,6 +156,8 @@ fn builders(spool: &Spool, config: &Config, clock: &Clock) -> Result<Vec<Builder
             paused: known.paused,
             aside: known.aside,
             away: clock.now().duration_since(known.seen) > lease,
+            slots: known.profile.slots.unwrap_or(1),
+            host: known.profile.host.as_ref().map(ToString::to_string),
             building: held.into_iter().map(|entry| entry.name.id).collect(),
             name: known.name.to_string(),
         })
@@ -83,11 +165,12 @@ fn builders(spool: &Spool, config: &Config, clock: &Clock) -> Result<Vec<Builder
     builder::listed(spool, clock.now())?.into_iter().map(row).collect()
 }
 
-fn ticket(spool: &Spool, facts: &Facts, entry: &Entry) -> Result<TicketRow> {
-    let (name, said) = (&entry.name, readable(entry.ticket())?);
+fn ticket(spool: &Spool, holds: &Holds, entry: &Entry, said: Option<Ticket>) -> Result<TicketRow> {
+    let name = &entry.name;
     let tries = tries(spool, entry)?;
     let built = entry.state() == State::Built;
-    let held = if built { report::why_held(spool, entry)? } else { None };
+    let kept = built && holds.stamp(&name.id).is_some();
+    let held = if kept { report::why_held(spool, entry)? } else { None };
     let last = tries.last();
     let since = match name.stand {
         Stand::Done(_) => last.and_then(|last| last.ended).unwrap_or_else(|| entry.since()),
@@ -120,11 +203,12 @@ fn ticket(spool: &Spool, facts: &Facts, entry: &Entry) -> Result<TicketRow> {
         path: from(|ticket| ticket.path.clone()),
         depends: said.iter().flat_map(|ticket| &ticket.depends).map(ToString::to_string).collect(),
         rests_until: rests_until(entry),
-        waits_for: facts.waiting_reasons.get(&name.id).map(|text| line(text, LONGEST)),
-        published: facts.published.contains(&name.id),
-        pending: built && durable::present(&spool.hold(&name.id, name.epoch))?,
+        packages: said.iter().flat_map(|ticket| &ticket.packages).map(ToString::to_string).collect(),
+        waits_for: None,
+        published: false,
+        pending: built && holds.has(name, ""),
         held: held.map(|why| line(&why, LONGEST)),
-        unwanted: durable::present(&spool.unwanted_reason(&name.id, name.epoch))?,
+        unwanted: holds.has(name, ".unwanted.why"),
         tries,
     })
 }
@@ -189,7 +273,7 @@ fn ended(spool: &Spool, report: &Report) -> Result<Try> {
         by: line(&report.by, 100),
         started: report.started,
         ended: Some(report.ended),
-        took: report.duration().map(age),
+        took: report.duration().map(|took| took.as_secs().max(0)),
         stage: report.stage.as_ref().map(|stage| line(stage, 40)),
         exit: report.exit.map(|status| status.to_string()),
         reason: line(&report.reason, LONGEST),
@@ -199,7 +283,8 @@ fn ended(spool: &Spool, report: &Report) -> Result<Try> {
     })
 }
 
-fn unbuilt(row: &UnbuiltRow) -> UnbuiltRow {
+/// Returns a harmless copy.
+pub(super) fn unbuilt(row: &UnbuiltRow) -> UnbuiltRow {
     UnbuiltRow {
         path: line(&row.path, LONGEST),
         item: line(&row.item, LONGEST),

@@ -1,14 +1,13 @@
 //! What needs a person, and which one: the first thing the front page says. Pure.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::model::{Model, StandRow, TicketRow};
+use super::model::{Model, Row, StandRow, TicketRow};
 use super::say::{package_dir, segment};
 use crate::config::Bytes;
-use crate::names::Id;
 use crate::names::State;
 
 /// Below this much free space uploads are refused.
@@ -117,7 +116,7 @@ fn builders(model: &Model) -> impl Iterator<Item = Need> {
 fn nobody(model: &Model) -> Vec<Need> {
     let built: BTreeSet<&str> = model.builders.iter().flat_map(|b| &b.archs).map(String::as_str).collect();
     let mut waiting: BTreeMap<&str, Vec<&TicketRow>> = BTreeMap::new();
-    for ticket in model.waiting.iter().filter_map(|id| model.tickets.get(id)) {
+    for ticket in model.tickets(&model.waiting) {
         waiting.entry(&ticket.arch).or_default().push(ticket);
     }
     let orphaned = |arch: &str| if arch == "any" { built.is_empty() } else { !built.contains(arch) };
@@ -135,88 +134,73 @@ fn nobody(model: &Model) -> Vec<Need> {
 
 /// Packages whose newest ticket the farm gave up on.
 fn troubled(model: &Model) -> Vec<Need> {
-    let given_up = |ticket: &&TicketRow| ticket.state == State::Trouble;
-    let need = |ticket: &TicketRow| Need {
-        since: Some(ticket.since),
-        ..Need::admin("trouble", title(ticket), &ticket_page(ticket), ticket.why())
+    let newest = model.stands().map(|stand| &stand.newest).filter(|row| row.state == State::Trouble);
+    let need = |row: &Row| Need {
+        since: Some(row.since),
+        ..Need::admin("trouble", row.title(), &ticket_page(row), row.why.clone())
     };
-    newest(model).map(|(_, ticket)| ticket).filter(given_up).map(need).collect()
+    newest.map(need).collect()
 }
 
-fn held<'a>(model: &'a Model) -> Vec<Need> {
-    let package = |ticket: &'a TicketRow| (&ticket.tree, &ticket.name, &ticket.arch);
-    let open = model.waiting.iter().chain(&model.building).filter_map(|id| model.tickets.get(id));
-    let mut later: HashMap<_, Id> = HashMap::new();
-    open.for_each(|ticket| {
-        let last = later.entry(package(ticket)).or_insert(ticket.id);
-        *last = (*last).max(ticket.id);
-    });
-    // What waits only for a later ticket of its package needs nobody.
-    let followed = |ticket: &&'a TicketRow| later.get(&package(ticket)).is_some_and(|last| *last > ticket.id);
-    let stuck = model.tickets.values().filter(|ticket| !ticket.unwanted && !followed(ticket));
-    let tickets = stuck.filter_map(|ticket| Some((ticket, ticket.held.clone()?)));
-    let need = |(ticket, why): (&TicketRow, String)| Need {
-        since: Some(ticket.since),
-        ..Need::admin("held", title(ticket), &ticket_page(ticket), format!("built, not published: {why}"))
+fn held(model: &Model) -> Vec<Need> {
+    let need = |row: &Row| Need {
+        since: Some(row.since),
+        ..Need::admin("held", row.title(), &ticket_page(row), format!("built, {}", row.why))
     };
-    tickets.map(need).collect()
+    model.packages.values().flat_map(|package| &package.held).map(need).collect()
+}
+
+/// Returns what is said of a stand that cannot be built; none of one that can.
+pub(super) fn failure(stand: &StandRow) -> Option<Need> {
+    let since = stand.failing_since()?;
+    let row = stand.judged()?;
+    Some(Need {
+        turn: Turn::Maintainer,
+        kind: "failed",
+        what: row.title(),
+        href: ticket_page(row),
+        why: row.why.clone(),
+        who: stand.maintainer.clone().unwrap_or_default(),
+        since: Some(since),
+        under_way: stand.newest.is_open(),
+    })
 }
 
 fn failing(model: &Model) -> Vec<Need> {
-    let need = |(stand, newest): (&StandRow, &TicketRow)| {
-        let since = stand.failing_since?;
-        let ticket = model.tickets.get(stand.judged.as_ref()?)?;
-        Some(Need {
-            turn: Turn::Maintainer,
-            kind: "failed",
-            what: title(ticket),
-            href: ticket_page(ticket),
-            why: ticket.why(),
-            who: ticket.maintainer.clone().unwrap_or_default(),
-            since: Some(since),
-            under_way: matches!(newest.state, State::Waiting | State::Building),
-        })
-    };
-    newest(model).filter_map(need).collect()
+    model.stands().filter_map(failure).collect()
 }
 
 /// What is failing is listed as that already.
 fn unbuilt(model: &Model) -> Vec<Need> {
     let failing: BTreeSet<String> = failing(model).into_iter().map(|need| need.what).collect();
-    let need = |row: &super::UnbuiltRow| {
-        let item: Option<crate::names::Item> = row.item.parse().ok();
-        let what = item.as_ref().map_or(row.item.clone(), |item| {
-            format!("{} {}-{} {}", item.name, item.version, item.release, item.arch)
-        });
-        let known = item.filter(|item| model.packages.contains_key(item.name.as_str()));
-        let href = known.map_or("unbuilt/index.html".to_owned(), |item| {
-            format!("package/{}/index.html", segment(&package_dir(item.name.as_str())))
-        });
-        (!failing.contains(&what)).then(|| Need {
-            turn: Turn::Maintainer,
-            kind: "unbuilt",
-            what,
-            href,
-            why: row.cause.clone(),
-            who: row.maintainer.clone().unwrap_or_default(),
-            since: Some(row.since),
-            under_way: false,
-        })
-    };
-    model.unbuilt.iter().flatten().filter_map(need).collect()
+    let missing = model.unbuilt.iter().flatten().map(|row| missing(model, row));
+    missing.filter(|need| !failing.contains(&need.what)).collect()
 }
 
-fn newest(model: &Model) -> impl Iterator<Item = (&StandRow, &TicketRow)> {
-    let stands = model.packages.values().flat_map(|package| &package.stands);
-    stands.filter_map(|stand| Some((stand, model.tickets.get(&stand.newest)?)))
+/// Returns what is said of something that is wanted and missing.
+pub(super) fn missing(model: &Model, row: &super::UnbuiltRow) -> Need {
+    let item: Option<crate::names::Item> = row.item.parse().ok();
+    let what = item.as_ref().map_or(row.item.clone(), |item| {
+        format!("{} {}-{} {}", item.name, item.version, item.release, item.arch)
+    });
+    let known = item.filter(|item| model.packages.contains_key(item.name.as_str()));
+    let href = known.map_or("unbuilt/index.html".to_owned(), |item| {
+        format!("package/{}/index.html", segment(&package_dir(item.name.as_str())))
+    });
+    Need {
+        turn: Turn::Maintainer,
+        kind: "unbuilt",
+        what,
+        href,
+        why: row.cause.clone(),
+        who: row.maintainer.clone().unwrap_or_default(),
+        since: Some(row.since),
+        under_way: false,
+    }
 }
 
-fn title(ticket: &TicketRow) -> String {
-    format!("{} {} {}", ticket.name, ticket.version, ticket.arch)
-}
-
-fn ticket_page(ticket: &TicketRow) -> String {
-    format!("ticket/{}/index.html", ticket.id)
+fn ticket_page(row: &Row) -> String {
+    format!("ticket/{}/index.html", row.id)
 }
 
 /// Returns a count in English.

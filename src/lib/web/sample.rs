@@ -1,9 +1,9 @@
 //! A farm in the middle of its day, made through the spool's own doors: for tests and for looking at.
 
-use std::collections::HashMap;
+use std::collections::HashSet;
 use std::time::{Duration, SystemTime};
 
-use super::{Facts, FirstError, Sources, UnbuiltRow, Written, site};
+use super::{Facts, FirstError, Model, Shipped, Sources, UnbuiltRow, Written, site};
 use crate::base::Clock;
 use crate::config::{Config, TroubleSection};
 use crate::names::{Id, Outcome, Priority};
@@ -17,6 +17,7 @@ pub(super) struct Sample {
     pub spool: Spool,
     pub config: Config,
     pub facts: Facts,
+    pub published: HashSet<Id>,
     pub clock: Clock,
 }
 
@@ -40,8 +41,15 @@ impl Sample {
         let text = "title = \"Frugalware build farm\"\n[tree.current]\npath = \"/srv/trees/current\"\nurl = \"master:/srv/trees/current\"\n";
         let mut config = crate::config::parse(text, "f").unwrap();
         config.site = place.path().join("site");
-        Self { place, spool, config, facts: Facts::default(), clock: Clock::system() }
-            .at("2026-11-22T06:00:00Z")
+        Self {
+            place,
+            spool,
+            config,
+            facts: Facts::default(),
+            published: HashSet::new(),
+            clock: Clock::system(),
+        }
+        .at("2026-11-22T06:00:00Z")
     }
 
     pub fn at(mut self, now: &str) -> Self {
@@ -78,11 +86,16 @@ impl Sample {
     }
 
     pub fn claim(&self, who: &str, arch: &str) -> Claim {
+        self.try_claim(who, arch).unwrap()
+    }
+
+    pub fn try_claim(&self, who: &str, arch: &str) -> Option<Claim> {
         let instance = crate::base::random::word(8).parse().unwrap();
         let archs = vec![arch.parse().unwrap()];
         let request =
             Request { builder: who.parse().unwrap(), instance, archs, count: 1, choice: Default::default() };
-        claim::take(&self.spool, &request, &self.clock).unwrap().remove(0).claim
+        let taken = claim::take(&self.spool, &request, &self.clock);
+        taken.ok().and_then(|mut claims| claims.pop()).map(|claimed| claimed.claim)
     }
 
     pub fn end(&self, claim: &Claim, outcome: Outcome, stage: &str, reason: &str, log: &[u8]) {
@@ -121,8 +134,26 @@ impl Sample {
     }
 
     pub fn write(&self) -> crate::base::Result<Written> {
-        let sources = Sources { first_error: &first_error, progress: &|_, _| {} };
-        site::write(&self.config, &self.spool, &self.facts, &sources, &self.clock)
+        self.make(&self.config).map(|(written, _)| written)
+    }
+
+    pub fn model(&self) -> Model {
+        self.make(&self.config).unwrap().1
+    }
+
+    pub fn make(&self, config: &Config) -> crate::base::Result<(Written, Model)> {
+        let published = |shipped: &Shipped<'_>| self.published.contains(shipped.id);
+        let sources = Sources { first_error: &first_error, published: &published, progress: &|_, _| {} };
+        site::make(config, &self.spool, &self.facts, &sources, &self.clock)
+    }
+
+    /// Makes every directory of ended tickets older than it is: what changes next bears another time.
+    pub fn age(&self) {
+        for (tree, name) in crate::spool::list::packages(&self.spool).unwrap() {
+            let place = self.spool.at("done").join(&tree).join(&name);
+            let time = std::fs::metadata(&place).unwrap().modified().unwrap() - Duration::from_secs(3600);
+            crate::base::durable::touch(&place, time).unwrap();
+        }
     }
 
     /// Sets when a builder was last heard of: file times do not follow the fixed clock.
@@ -221,7 +252,7 @@ pub(super) fn day() -> Sample {
     farm.ask("gcc-14.2-1-x86_64", |ask| ask.priority = Priority::Urgent);
     farm.claim("b2", "x86_64");
     farm.set("2026-11-22T12:10:00Z");
-    let glib = farm.ask("glib2-2.80-1-x86_64", |ask| ask.depends = ["gcc".parse().unwrap()].into());
+    farm.ask("glib2-2.80-1-x86_64", |ask| ask.depends = ["gcc".parse().unwrap()].into());
     farm.ask("kernel-6.9-1-armv7", |ask| ask.priority = Priority::Background);
     farm.ask("gtk+2-2.24.33-2-x86_64", |_| {});
     for (who, when) in
@@ -231,8 +262,7 @@ pub(super) fn day() -> Sample {
     }
     builder::pause(&farm.spool, &"b2".parse().unwrap()).unwrap();
     std::fs::write(farm.spool.hold_reason(&held, 1), "the signing key has expired\n").unwrap();
-    farm.facts.waiting_reasons = HashMap::from([(glib, "gcc, which is building".to_owned())]);
-    farm.facts.published.insert(zlib);
+    farm.published.insert(zlib);
     farm.facts.free = Some(48 << 30);
     farm.facts.unbuilt = Some(vec![UnbuiltRow {
         path: "source/network/wget/FrugalBuild".to_owned(),

@@ -1,27 +1,42 @@
-//! Writing the site: every page into its place, only what changed.
+//! Writing the site: what has changed is read, what follows from it is written, the front page last.
 
-use std::path::{Path, PathBuf};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde::Serialize;
 
-use super::log::{Excerpt, Place, publish};
-use super::model::{TicketRow, Try};
-use super::pages::{self, LogView, Page, Site};
+use super::cache::{Cache, Index, Kept, Known};
+use super::ledger::Ledger;
+use super::load::{Holds, hash};
+use super::model::{Model, Package, Row, TicketRow};
+use super::pages::{self, Site};
+use super::refresh::{Fresh, Open, Round, refresh};
 use super::templates::{Engine, Texts};
-use super::{Facts, Sources, api, load};
-use crate::base::{Clock, Result, durable, lock};
+use super::writer::Writer;
+use super::{Facts, Shipped, Sources, expected, lists, load, need};
+use crate::base::{Clock, Error, Result, durable, lock};
 use crate::config::Config;
-use crate::names::State;
-use crate::spool::Spool;
-use crate::spool::expire::Expired;
+use crate::names::Id;
+use crate::spool::expire::{self, Expired};
+use crate::spool::{Spool, list, report};
+
+/// A directory that changed less than so long before it was read is read again the next time, nanoseconds: another
+/// change may bear the same time.
+const GRAIN: i64 = 2_000_000_000;
+
+/// From so many packages on two threads share the work.
+const MANY: usize = 64;
 
 /// What writing the site did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Written {
-    /// How many files the site has.
-    pub files: usize,
-    /// How many of them were written because they are new or have changed.
+    /// How many files were written because they are new or have changed.
     pub changed: usize,
+    /// How many were removed.
+    pub removed: usize,
+    /// At how many packages it looked.
+    pub looked: usize,
 }
 
 /// Writes the site of `spool` into `config.site`, which is made when it is missing.
@@ -35,120 +50,313 @@ pub fn write(
     sources: &Sources<'_>,
     clock: &Clock,
 ) -> Result<Written> {
+    make(config, spool, facts, sources, clock).map(|(written, _)| written)
+}
+
+/// Writes the site; returns also what it shows.
+pub(super) fn make(
+    config: &Config,
+    spool: &Spool,
+    facts: &Facts,
+    sources: &Sources<'_>,
+    clock: &Clock,
+) -> Result<(Written, Model)> {
     let _lock = lock::exclusive(&spool.at("lock").join("site"), lock::PATIENCE)?;
     let texts = Texts::read(config.templates.as_deref())?;
+    let cache = Cache::of(spool);
+    let mut index = cache.index(key(config, &texts)?)?;
+    let mut writer = Writer::new(&config.site, std::mem::take(&mut index.pages));
+    let work = Work { config, spool, sources, texts: &texts, cache: &cache };
+    let open = open(spool)?;
+    let (fresh, ledger) = work.packages(&mut index, &open, &mut writer)?;
     let engine = Engine::compile(&texts)?;
-    let model = load(spool, config, facts, clock)?;
-    let mut writer = Writer { root: &config.site, written: Written::default() };
+    let site = Site { engine: &engine, config };
+    let touched = lists::settle(&site, &mut index, ledger, &mut writer)?;
+    for (name, fresh) in &fresh {
+        cache.keep_tickets(name, &fresh.tickets)?;
+    }
+    let model = work.model(&index, open, facts, &touched, clock)?;
+    work.package_pages(&mut index, &model, &fresh, &mut writer)?;
     for (name, text) in texts.assets() {
-        writer.file(name, text.as_bytes())?;
+        writer.list(name, text.as_bytes())?;
     }
-    let site = Site { model: &model, engine: &engine, config };
-    tickets(&site, spool, sources, &mut writer)?;
-    for (ticket, went) in site.model.expired.values() {
-        writer.forget_logs(ticket);
-        writer.page(pages::expired(&site, ticket, *went)?)?;
-    }
-    lists(&site, &mut writer)?;
-    for (path, bytes) in api::files(&model)? {
-        writer.file(path, &bytes)?;
-    }
-    // Last: what it links to is there.
-    writer.page(pages::front(&site)?)?;
-    Ok(writer.written)
+    lists::write(&site, &model, &touched, &mut writer)?;
+    writer.finish();
+    index.pages = std::mem::take(&mut writer.pages);
+    index.key = key(config, &texts)?;
+    // It vouches for all that was written.
+    cache.keep(&index)?;
+    Ok((writer.written, model))
 }
 
-struct Writer<'a> {
-    root: &'a Path,
-    written: Written,
+/// Returns a number for what decides how the whole site looks: this program, the configuration, the templates; and for
+/// the directory it is in, so that one that was removed is made anew.
+fn key(config: &Config, texts: &Texts) -> Result<u64> {
+    durable::make_dir(&config.site)?;
+    let front = durable::look(&config.site.join("index.html"))?.is_some_and(|meta| meta.is_file());
+    let place = front.then(|| durable::identity(&config.site)).transpose()?;
+    Ok(hash(&(env!("CARGO_PKG_VERSION"), format!("{config:?}"), texts.stamp(), place)))
 }
 
-impl Writer<'_> {
-    fn file(&mut self, path: &str, bytes: &[u8]) -> Result<()> {
-        let changed = durable::replace(&self.root.join(path), bytes)?;
-        self.count(1, usize::from(changed));
-        Ok(())
+fn open(spool: &Spool) -> Result<BTreeMap<String, Open>> {
+    let mut open: BTreeMap<String, Open> = BTreeMap::new();
+    for ticket in load::open(spool)? {
+        let tickets = &mut open.entry(ticket.name.clone()).or_default().tickets;
+        // It moved on meanwhile.
+        tickets.retain(|other: &TicketRow| other.id != ticket.id);
+        tickets.push(ticket);
     }
-
-    fn page(&mut self, (path, text): Page) -> Result<()> {
-        self.file(&path, text.as_bytes())
+    for open in open.values_mut() {
+        let logs =
+            open.tickets.iter().map(|ticket| load::log_stamp(spool, ticket)).collect::<Result<Vec<_>>>()?;
+        open.stamp = hash(&(serde_json::to_vec(&open.tickets).unwrap_or_default(), logs));
     }
+    Ok(open)
+}
 
-    fn pages(&mut self, pages: impl IntoIterator<Item = Page>) -> Result<()> {
-        pages.into_iter().try_for_each(|page| self.page(page))
-    }
+type Gone = BTreeMap<String, Vec<(Expired, jiff::Timestamp)>>;
 
-    /// Their excerpts go first: they vouch for the copies.
-    fn forget_logs(&self, ticket: &Expired) {
-        for epoch in 1..=ticket.epoch {
-            for end in ["json", "txt"] {
-                durable::forget(&self.root.join(format!("log/{}.{epoch}.{end}", ticket.id)));
+struct Work<'a> {
+    config: &'a Config,
+    spool: &'a Spool,
+    sources: &'a Sources<'a>,
+    texts: &'a Texts,
+    cache: &'a Cache,
+}
+
+impl Work<'_> {
+    /// Looks at the packages of which something may have changed; the index knows them then.
+    fn packages(
+        &self,
+        index: &mut Index,
+        open: &BTreeMap<String, Open>,
+        writer: &mut Writer<'_>,
+    ) -> Result<(BTreeMap<String, Fresh>, Ledger)> {
+        let places = self.places()?;
+        let holds = Holds::of(self.spool)?;
+        let gone = self.gone(index)?;
+        let names: BTreeSet<&String> =
+            places.keys().chain(open.keys()).chain(gone.keys()).chain(index.packages.keys()).collect();
+        let strays = self.strays(index, &holds)?;
+        let none = BTreeMap::new();
+        let place = |name: &String| places.get(name).unwrap_or(&none);
+        let changed = |name: &&&String| {
+            let open = open.get(**name).map_or(0, |open| open.stamp);
+            let known = index.packages.get(**name);
+            gone.contains_key(**name)
+                || strays.contains(**name)
+                || known.is_none_or(|known| self.has_changed(known, place(name), open, &holds))
+        };
+        let names: Vec<&String> = names.iter().filter(changed).copied().collect();
+        writer.written.looked = names.len();
+        let ledger = Mutex::new(Ledger::new(self.cache.clone()));
+        let round = Round {
+            spool: self.spool,
+            sources: self.sources,
+            cache: self.cache,
+            holds: &holds,
+            open,
+            gone: &gone,
+            ledger: &ledger,
+        };
+        // With nothing known before, nothing is lost by a round that is killed: what is read need not be kept in memory.
+        let anew = index.packages.is_empty();
+        let before = &index.packages;
+        let work = |site: &Site<'_>, writer: &mut Writer<'_>, name: &&String| {
+            let mut fresh = refresh(&round, site, writer, (name, place(name), before.get(*name)))?;
+            if anew {
+                self.cache.keep_tickets(name, &fresh.tickets)?;
+                fresh.tickets = Vec::new();
+            }
+            Ok(((*name).clone(), fresh))
+        };
+        let fresh = self.share(&names, writer, &work)?;
+        let (mut kept, mut gone_paths) = (BTreeMap::new(), BTreeSet::new());
+        for (name, fresh) in fresh {
+            if let Some(known) = index.packages.get(&name) {
+                let (old, new) = (
+                    pages::package_paths(&name, &known.package),
+                    pages::package_paths(&name, &fresh.known.package),
+                );
+                gone_paths.extend(old.difference(&new).cloned());
+            }
+            match fresh.known.package.stands.is_empty() && fresh.known.package.counts.asked == 0 {
+                true => drop(index.packages.remove(&name)),
+                false => drop(index.packages.insert(name.clone(), fresh.known.clone())),
+            }
+            if !anew {
+                kept.insert(name, fresh);
             }
         }
+        // A badge may have become another package's, whose name ends in an architecture.
+        let taken = |path: &String| {
+            let name = path.strip_prefix("badge/").and_then(|name| name.strip_suffix(".svg"));
+            name.is_some_and(|name| index.packages.contains_key(name))
+        };
+        gone_paths.iter().filter(|path| !taken(path)).for_each(|path| writer.remove(path));
+        Ok((kept, ledger.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner)))
     }
 
-    fn count(&mut self, files: usize, changed: usize) {
-        self.written.files += files;
-        self.written.changed += changed;
+    /// Returns the directories of ended tickets and when each changed last, by package and tree.
+    fn places(&self) -> Result<BTreeMap<String, BTreeMap<String, i64>>> {
+        durable::make_dir(self.cache.root())?;
+        durable::ring(self.cache.root())?;
+        let now = durable::changed(self.cache.root())?.unwrap_or_default();
+        let mut places: BTreeMap<String, BTreeMap<String, i64>> = BTreeMap::new();
+        for (tree, name) in list::packages(self.spool)? {
+            let directory = self.spool.at("done").join(&tree).join(&name);
+            let Some(time) = durable::changed(&directory)? else { continue };
+            let time = if time > now - GRAIN { 0 } else { time };
+            places.entry(name.to_string()).or_default().insert(tree.to_string(), time);
+        }
+        Ok(places)
     }
-}
 
-fn lists(site: &Site<'_>, writer: &mut Writer<'_>) -> Result<()> {
-    for builder in &site.model.builders {
-        writer.page(pages::builder(site, builder)?)?;
+    /// Returns what has expired since the last time; all of it when a file of lines has vanished.
+    fn gone(&self, index: &mut Index) -> Result<Gone> {
+        let files: BTreeSet<String> = list::names(&self.spool.at("expired"))?.into_iter().collect();
+        let mut gone = Gone::new();
+        for (line, went) in expire::gone_in(self.spool, files.difference(&index.expired))? {
+            gone.entry(line.item.name.to_string()).or_default().push((line, went));
+        }
+        index.expired = files;
+        Ok(gone)
     }
-    for package in site.model.packages.values() {
-        writer.page(pages::package(site, package)?)?;
-    }
-    writer.pages(pages::packages(site)?)?;
-    writer.pages(pages::recent(site)?)?;
-    writer.pages(pages::unbuilt(site)?)?;
-    writer.pages([
-        pages::queue(site)?,
-        pages::builders(site)?,
-        pages::failing(site)?,
-        pages::help(site)?,
-        pages::missing(site)?,
-    ])
-}
 
-fn tickets(site: &Site<'_>, spool: &Spool, sources: &Sources<'_>, writer: &mut Writer<'_>) -> Result<()> {
-    let all = site.model.tickets.len();
-    for (done, ticket) in site.model.tickets.values().enumerate() {
-        (sources.progress)(done, all);
-        let mut last = None;
-        for one in ticket.tries.iter().filter(|one| one.log) {
-            if let Some(excerpt) = log(spool, ticket, one, sources, writer)? {
-                last = Some(LogView { epoch: one.epoch, excerpt });
+    /// Returns the packages of tickets of which nothing was held before, and something is now.
+    fn strays(&self, index: &Index, holds: &Holds) -> Result<BTreeSet<String>> {
+        let known: BTreeSet<&Id> = index.packages.values().flat_map(|known| known.holds.keys()).collect();
+        let mut strays = BTreeSet::new();
+        for (id, epoch) in holds.tries().filter(|(id, _)| !known.contains(id)) {
+            strays
+                .extend(report::ended(self.spool, id, epoch)?.map(|entry| entry.name.item.name.to_string()));
+        }
+        Ok(strays)
+    }
+
+    fn has_changed(&self, known: &Known, places: &BTreeMap<String, i64>, open: u64, holds: &Holds) -> bool {
+        let published = |stand: &super::model::StandRow| {
+            stand.last_good.as_ref().is_none_or(|good| {
+                let shipped = Shipped {
+                    id: &good.id,
+                    tree: &stand.newest.tree,
+                    packages: &good.packages,
+                    version: &good.version,
+                    arch: &stand.newest.arch,
+                };
+                (self.sources.published)(&shipped) == good.published
+            })
+        };
+        known.places != *places
+            || places.values().any(|time| *time == 0)
+            || known.open != open
+            || known.holds.iter().any(|(id, stamp)| holds.stamp(id) != Some(*stamp))
+            || !known.package.stands.iter().all(published)
+    }
+
+    /// Does the same with each of `items`, on two threads when there are many.
+    fn share<I: Sync, T: Send>(
+        &self,
+        items: &[I],
+        writer: &mut Writer<'_>,
+        work: &(dyn Fn(&Site<'_>, &mut Writer<'_>, &I) -> Result<T> + Sync),
+    ) -> Result<Vec<T>> {
+        let done = AtomicUsize::new(0);
+        let next = AtomicUsize::new(0);
+        let root = writer.root();
+        let one = || -> Result<(Vec<T>, Written)> {
+            let engine = Engine::compile(self.texts)?;
+            let site = Site { engine: &engine, config: self.config };
+            let (mut own, mut results) = (Writer::new(root, BTreeMap::new()), Vec::new());
+            while let Some(item) = items.get(next.fetch_add(1, Ordering::Relaxed)) {
+                results.push(work(&site, &mut own, item)?);
+                (self.sources.progress)(done.fetch_add(1, Ordering::Relaxed) + 1, items.len());
+            }
+            Ok((results, own.written))
+        };
+        let threads = if items.len() < MANY { 1 } else { 2 };
+        let parts: Vec<Result<(Vec<T>, Written)>> = std::thread::scope(|scope| {
+            let others: Vec<_> = (1..threads).map(|_| scope.spawn(one)).collect();
+            let mut parts = vec![one()];
+            let lost = |_| Err(Error::wrong("cannot write the site: a thread of it ended"));
+            parts.extend(others.into_iter().map(|other| other.join().unwrap_or_else(lost)));
+            parts
+        });
+        let mut results = Vec::with_capacity(items.len());
+        for part in parts {
+            let (part, written) = part?;
+            results.extend(part);
+            writer.written.changed += written.changed;
+            writer.written.removed += written.removed;
+        }
+        Ok(results)
+    }
+
+    fn model(
+        &self,
+        index: &Index,
+        open: BTreeMap<String, Open>,
+        facts: &Facts,
+        touched: &lists::Touched,
+        clock: &Clock,
+    ) -> Result<Model> {
+        let config = self.config;
+        let packages: BTreeMap<String, Package> =
+            index.packages.iter().map(|(name, known)| (name.clone(), known.package.clone())).collect();
+        let mut counts = super::Counts::default();
+        packages.values().for_each(|package| counts.add_all(&package.counts));
+        counts.bad = load::bad(self.spool)?;
+        counts.asked += counts.bad;
+        let mut model = Model {
+            title: super::say::line(&config.title, 80),
+            made: clock.now(),
+            paused: self.spool.is_paused(),
+            free: facts.free,
+            counts,
+            needs: Vec::new(),
+            builders: load::builders(self.spool, config, clock)?,
+            waiting: Vec::new(),
+            building: Vec::new(),
+            open: BTreeMap::new(),
+            expected: BTreeMap::new(),
+            packages,
+            recent: touched.recent.clone(),
+            days: index.days.clone(),
+            unbuilt: facts.unbuilt.as_ref().map(|rows| rows.iter().map(load::unbuilt).collect()),
+        };
+        model.fill(open);
+        model.expected = expected::starts(&model);
+        model.needs = need::needs(&model);
+        Ok(model)
+    }
+
+    /// Writes the pages of the packages of which they would say something else now.
+    fn package_pages(
+        &self,
+        index: &mut Index,
+        model: &Model,
+        fresh: &BTreeMap<String, Fresh>,
+        writer: &mut Writer<'_>,
+    ) -> Result<()> {
+        let (needed, missing) = (lists::needed_by(model), lists::missing(model));
+        let mut due = Vec::new();
+        for (name, known) in &mut index.packages {
+            let near = lists::near(model, &needed, &missing, name);
+            let pages = hash(&(known.rows, serde_json::to_vec(&(&known.package, &near)).unwrap_or_default()));
+            if known.pages != pages {
+                known.pages = pages;
+                due.push((name.clone(), near));
             }
         }
-        writer.page(pages::ticket(site, ticket, last.as_ref())?)?;
-    }
-    (sources.progress)(all, all);
-    Ok(())
-}
-
-/// Copies the log of one try; none if it has gone meanwhile (a build that just ended moves its log).
-fn log(
-    spool: &Spool,
-    ticket: &TicketRow,
-    one: &Try,
-    sources: &Sources<'_>,
-    writer: &mut Writer<'_>,
-) -> Result<Option<Excerpt>> {
-    let live = one.outcome == State::Building;
-    let path: PathBuf =
-        if live { spool.live(&ticket.id, one.epoch) } else { spool.log(&ticket.id, one.epoch) };
-    let file = |end: &str| writer.root.join(format!("log/{}.{}.{end}", ticket.id, one.epoch));
-    let (text, excerpt) = (file("txt"), file("json"));
-    let broken = matches!(one.outcome, State::Failed | State::Trouble);
-    let place = Place { log: &path, text: &text, excerpt: &excerpt, live, broken };
-    match publish(&place, sources) {
-        Ok((excerpt, changed)) => {
-            writer.count(2, changed);
-            Ok(Some(excerpt))
-        }
-        Err(_) if !durable::present(&path)? => Ok(None),
-        Err(error) => Err(error),
+        let page = |site: &Site<'_>, writer: &mut Writer<'_>, (name, near): &(String, lists::Near)| {
+            let tickets: Vec<Kept> = match fresh.get(name) {
+                Some(fresh) => fresh.tickets.clone(),
+                None => self.cache.tickets(name),
+            };
+            let rows: Vec<Row> = tickets.into_iter().rev().map(|kept| kept.row).collect();
+            let Some(package) = model.packages.get(name) else { return Ok(()) };
+            pages::package_files(site, writer, &pages::Whole { name, package, rows: &rows, near })
+        };
+        self.share(&due, writer, &page).map(drop)
     }
 }

@@ -10,6 +10,7 @@ use serde::Serialize;
 use serde_json::Value;
 use tinytemplate::{TinyTemplate, escape};
 
+use super::chart::chart;
 use super::say::segment;
 use crate::base::clock::shown;
 use crate::base::output::inert;
@@ -33,7 +34,16 @@ const PAGES: &[(&str, &str)] = built_in![
     "expired.html",
     "failing.html",
     "recent.html",
+    "day.html",
     "unbuilt.html",
+    "maintainers.html",
+    "maintainer.html",
+    "rebuilds.html",
+    "rebuild.html",
+    "stats.html",
+    "window.html",
+    "figure.html",
+    "pager.html",
     "help.html",
     "404.html",
     "control.html",
@@ -75,6 +85,11 @@ impl Texts {
         Ok(texts)
     }
 
+    /// Returns a number that changes when one of them does.
+    pub fn stamp(&self) -> u64 {
+        super::load::hash(&(&self.pages, &self.assets))
+    }
+
     /// Returns what is copied as it is: name and text.
     pub fn assets(&self) -> impl Iterator<Item = (&'static str, &str)> {
         self.assets.iter().map(|(name, text)| (*name, text.as_str()))
@@ -110,6 +125,8 @@ impl<'a> Engine<'a> {
         tiny.add_formatter("state", state);
         tiny.add_formatter("part", part);
         tiny.add_formatter("size", size);
+        tiny.add_formatter("chart", chart);
+        tiny.add_formatter("bar", super::chart::bar);
         for (name, (file, text)) in &texts.pages {
             // The compiler panics on some malformed templates, and these may be a person's own.
             guarded(file, || tiny.add_template(name, text))?;
@@ -165,7 +182,7 @@ fn state(value: &Value, page: &mut String) -> Formatted {
         "waiting" => "○",
         "building" => "▸",
         "built" | "published" => "✓",
-        "failed" => "✗",
+        "failed" | "failing" => "✗",
         "trouble" | "disk" | "bad" | "aside" => "!",
         "away" => "?",
         "aborted" => "■",

@@ -3,7 +3,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
 use std::time::SystemTime;
 
@@ -128,6 +128,55 @@ pub fn replace(path: &Path, bytes: &[u8]) -> Result<bool> {
         discard(&temporary);
     }
     done.map(|()| true)
+}
+
+/// Replaces `path` by `bytes` when they differ, as [`replace`] does, but for thousands of pages that only one program at a
+/// time writes: nothing is fsynced, new directories neither, and what a killed one leaves is overwritten by the next.
+///
+/// # Errors
+/// Any failing system call.
+pub fn page(path: &Path, bytes: &[u8]) -> Result<bool> {
+    let last = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let temporary = parent(path).join(format!(".{last}.new"));
+    match fs::read(path) {
+        Ok(old) if old == bytes => return Ok(false),
+        Ok(_) => {}
+        // Most often the first page of a directory of its own.
+        Err(_) => make_places(parent(path))?,
+    }
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let opened = rustix::fs::open(&temporary, flags, Mode::from_raw_mode(0o644));
+    let mut file = File::from(opened.map_err(|source| Error::io("create", path, source))?);
+    file.write_all(bytes).map_err(|source| Error::io("write", path, source))?;
+    fs::rename(&temporary, path).map_err(|source| Error::io("rename", path, source))?;
+    Ok(true)
+}
+
+/// One system call where only the last directory is missing.
+fn make_places(path: &Path) -> Result<()> {
+    match fs::create_dir(path) {
+        Ok(()) => Ok(()),
+        Err(source) if source.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(_) => fs::create_dir_all(path).map_err(|source| Error::io("make directory", path, source)),
+    }
+}
+
+/// Returns the time of the last change of the directory `path`, nanoseconds: another one whenever a name came or went,
+/// unless that was within the clock's grain. None when there is no such directory.
+///
+/// # Errors
+/// It cannot be told.
+pub fn changed(path: &Path) -> Result<Option<i64>> {
+    Ok(super::look(path)?
+        .map(|meta| meta.mtime().saturating_mul(1_000_000_000).saturating_add(meta.mtime_nsec())))
+}
+
+/// Returns what tells the directory `path` from another that has its name later.
+///
+/// # Errors
+/// It cannot be told.
+pub fn identity(path: &Path) -> Result<Option<(u64, u64)>> {
+    Ok(super::look(path)?.map(|meta| (meta.dev(), meta.ino())))
 }
 
 /// Writes `bytes` at `offset` of `path`, made when missing; not fsynced: for logs that grow while a build runs. Not an

@@ -104,7 +104,8 @@ impl Teller<'_> {
         let (farm, root) = (line(&self.config.title, 80), self.root());
         let body = engine.render(template, view)?;
         let nav = links_to(&root, |href| self.config.site.join(href).exists());
-        let frame = Frame { title, farm: &farm, root: &root, nav, body: &body, made: Some(self.now) };
+        let (made, live, feed) = (Some(self.now), false, None);
+        let frame = Frame { title, farm: &farm, root: &root, nav, body: &body, made, live, feed };
         let page = engine.render("base.html", &frame)?;
         let mut answer = format!("Status: {status}\r\n{HEADERS}");
         if status.starts_with("405") {

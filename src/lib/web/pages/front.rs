@@ -2,14 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use serde::Serialize;
 
-use super::super::model::{Counts, TicketRow};
+use super::super::model::{Counts, Model, TicketRow, day};
 use super::super::need::{Need, Turn, plural};
-use super::work::BuilderView;
-use super::{Page, Place, Section, Site};
+use super::super::writer::Writer;
+use super::work::{BuilderView, builder_view};
+use super::{Place, Section, Site};
 use crate::base::Result;
+use crate::config::Bytes;
 use crate::names::State;
 
 /// How many lines each list of the front page has at the most.
@@ -19,7 +21,10 @@ const RESULTS: usize = 20;
 
 #[derive(Serialize)]
 struct Front<'a> {
+    root: &'a str,
+    live: bool,
     made: Timestamp,
+    free: Option<String>,
     headline: String,
     calm: bool,
     admin: Group,
@@ -69,26 +74,35 @@ struct Missing {
     root: String,
 }
 
-/// Returns the front page.
-pub(in super::super) fn front(site: &Site<'_>) -> Result<Page> {
-    let model = site.model;
+/// Writes the front page, and the same as a page that loads itself again.
+pub(in super::super) fn front(site: &Site<'_>, writer: &mut Writer<'_>, model: &Model) -> Result<()> {
+    for (path, root, live) in [("live/index.html", "../", true), ("index.html", "", false)] {
+        let view = view(site, model, root, live)?;
+        let (section, title) = if live { (Section::None, "Live") } else { (Section::Overview, "Overview") };
+        let place = Place { made: Some(model.made), ..Place::new(section, title, path) };
+        site.list(writer, Place { feed: Some("feed/all.atom"), ..place }, "front.html", &view)?;
+    }
+    Ok(())
+}
+
+fn view<'a>(site: &Site<'_>, model: &'a Model, root: &'a str, live: bool) -> Result<Front<'a>> {
     let needs = |turn: Turn| model.needs.iter().filter(move |need| need.turn == turn);
     let (admin, maintainers) = (needs(Turn::Admin).count(), needs(Turn::Maintainer).count());
-    let latest: Vec<_> = model.ended.iter().take(RESULTS).cloned().collect();
-    let view = Front {
+    Ok(Front {
+        root,
+        live,
         made: model.made,
+        free: model.free.map(|free| Bytes(free).to_string()),
         headline: headline(admin, maintainers),
         calm: model.needs.is_empty(),
-        admin: group(site, "The admin's turn", needs(Turn::Admin).collect())?,
-        maintainers: group(site, "The maintainers' turn", needs(Turn::Maintainer).collect())?,
-        numbers: numbers(site),
-        builders: model.builders.iter().map(|builder| site.builder_view(builder)).collect(),
-        oldest: oldest(site),
-        results: site.rows("", "The last results", site.tickets(&latest))?,
+        admin: group(site, root, "The admin's turn", needs(Turn::Admin).collect())?,
+        maintainers: group(site, root, "The maintainers' turn", needs(Turn::Maintainer).collect())?,
+        numbers: numbers(model),
+        builders: model.builders.iter().map(|builder| builder_view(model, builder)).collect(),
+        oldest: oldest(model),
+        results: site.rows(root, "The last results", model.recent.iter().take(RESULTS))?,
         counts: model.counts,
-    };
-    let path = "index.html".to_owned();
-    site.page(Place { section: Section::Overview, title: "Overview", path, now: true }, "front.html", &view)
+    })
 }
 
 fn headline(admin: usize, maintainers: usize) -> String {
@@ -104,54 +118,51 @@ fn headline(admin: usize, maintainers: usize) -> String {
     }
 }
 
-fn group(site: &Site<'_>, caption: &str, needs: Vec<&Need>) -> Result<Group> {
+fn group(site: &Site<'_>, root: &str, caption: &str, needs: Vec<&Need>) -> Result<Group> {
     let count = needs.len();
     let shown: Vec<&Need> = needs.into_iter().take(SHOWN).collect();
-    Ok(Group { count, more: count - shown.len(), table: site.needs("", caption, shown)? })
+    Ok(Group { count, more: count - shown.len(), table: site.needs(root, caption, shown)? })
 }
 
-fn numbers(site: &Site<'_>) -> Vec<Number> {
-    let model = site.model;
-    let day = model.made.checked_sub(SignedDuration::from_hours(24)).unwrap_or(Timestamp::MIN);
-    let lately = |state| {
-        site.tickets(&model.ended).take_while(|t| t.since >= day).filter(|t| t.state == state).count()
-    };
+fn numbers(model: &Model) -> Vec<Number> {
+    let today = model.days.get(&day(model.made));
+    let counts = today.map(|today| today.counts).unwrap_or_default();
     let failing = model.needs.iter().filter(|need| need.kind == "failed").count();
     let number = |value: usize, label, href, kind| Number { value: value.to_string(), label, href, kind };
     vec![
         number(model.counts.waiting, "waiting", "queue/index.html", "waiting"),
         number(model.counts.building, "building", "queue/index.html", "building"),
-        number(lately(State::Built), "built in 24 h", "recent/index.html", "built"),
-        number(lately(State::Failed), "failed in 24 h", "recent/index.html", "failed"),
+        number(counts.built, "built today", "recent/index.html", "built"),
+        number(counts.failed, "failed today", "recent/index.html", "failed"),
         number(failing, "failing now", "failing/index.html", "failed"),
     ]
 }
 
-fn oldest<'a>(site: &'a Site<'_>) -> Vec<Oldest<'a>> {
+fn oldest(model: &Model) -> Vec<Oldest<'_>> {
     let mut queues: BTreeMap<&str, Vec<&TicketRow>> = BTreeMap::new();
-    for ticket in site.tickets(&site.model.waiting) {
+    for ticket in model.tickets(&model.waiting) {
         queues.entry(&ticket.arch).or_default().push(ticket);
     }
-    let line = |(arch, tickets): (&'a str, Vec<&'a TicketRow>)| {
-        let oldest = tickets.iter().min_by_key(|ticket| &ticket.id)?;
-        Some(Oldest {
+    let mut lines = Vec::new();
+    for (arch, tickets) in queues {
+        let Some(oldest) = tickets.iter().min_by_key(|ticket| ticket.id) else { continue };
+        lines.push(Oldest {
             arch,
             count: tickets.len().to_string(),
             id: &oldest.id,
             what: format!("{} {}", oldest.name, oldest.version),
             since: oldest.asked,
             why: oldest.why(),
-        })
-    };
-    queues.into_iter().filter_map(line).collect()
+        });
+    }
+    lines
 }
 
-/// Returns the help page.
-pub(in super::super) fn help(site: &Site<'_>) -> Result<Page> {
+/// Writes the help page.
+pub(in super::super) fn help(site: &Site<'_>, writer: &mut Writer<'_>) -> Result<()> {
     let states = State::ALL.iter().map(|state| (state.as_str(), meaning(*state))).collect();
     let view = Help { there: site.config.there(), states };
-    let path = "help/index.html".to_owned();
-    site.page(Place { section: Section::Help, title: "Help", path, now: false }, "help.html", &view)
+    site.list(writer, Place::new(Section::Help, "Help", "help/index.html"), "help.html", &view)
 }
 
 fn meaning(state: State) -> &'static str {
@@ -172,13 +183,11 @@ fn meaning(state: State) -> &'static str {
     }
 }
 
-/// Returns the page for what is not there. It is served for any address, so only its links name the site's
-/// place on the server.
-pub(in super::super) fn missing(site: &Site<'_>) -> Result<Page> {
+/// Writes the page for what is not there. It is served for any address, so only its links name the site's place on the
+/// server.
+pub(in super::super) fn not_found(site: &Site<'_>, writer: &mut Writer<'_>) -> Result<()> {
     let root = site.config.url_path();
     let body = site.engine.render("404.html", &Missing { root: root.clone() })?;
-    let path = "404.html".to_owned();
-    let place = Place { section: Section::None, title: "Not found", path, now: false };
-    let text = site.frame(&place, &root, &body)?;
-    Ok((place.path, text))
+    let text = site.frame(&Place::new(Section::None, "Not found", "404.html"), &root, &body)?;
+    writer.list("404.html", text.as_bytes())
 }

@@ -1,31 +1,47 @@
 //! From the model to pages: each function here knows one kind of page.
 
+mod badge;
+mod feed;
 mod front;
+mod maintainer;
 mod package;
+mod rebuild;
+mod recent;
 mod rows;
+mod scripts;
+mod stats;
 mod ticket;
 mod work;
 
 use serde::Serialize;
 
-use super::model::Model;
+use super::load::hash;
+use super::say::line;
 use super::templates::Engine;
+use super::writer::Writer;
 use crate::base::{Error, Result};
 use crate::config::Config;
 
-pub(super) use front::{front, help, missing};
-pub(super) use package::{package, packages};
-pub(super) use rows::{failing, recent, unbuilt};
-pub(super) use ticket::{LogView, expired, ticket};
+pub(super) use feed::feeds;
+pub(super) use front::{front, help, not_found};
+pub(super) use maintainer::{maintainers, slug};
+pub(super) use package::{Whole, package_files, package_paths, packages};
+pub(super) use rebuild::rebuilds;
+pub(super) use recent::{day, recent};
+pub(super) use rows::{failing, unbuilt};
+pub(super) use scripts::api;
+pub(super) use stats::stats;
+pub(super) use ticket::{LogView, Neighbours, expired, ticket};
 pub(super) use work::{builder, builders, queue};
+
+/// How many lines a table of a page has at the most: a page stays below 300 KB.
+pub(super) const LINES: usize = 300;
 
 /// What every page is made of.
 pub(super) struct Site<'a> {
-    /// The data.
-    pub model: &'a Model,
     /// The templates.
     pub engine: &'a Engine<'a>,
-    /// For command lines and addresses.
+    /// For command lines, addresses, and how the farm is called.
     pub config: &'a Config,
 }
 
@@ -42,11 +58,13 @@ enum Section {
     Failing,
     Recent,
     Unbuilt,
+    Maintainers,
+    Statistics,
     Help,
     None,
 }
 
-const NAVIGATION: [(Section, &str, &str); 8] = [
+const NAVIGATION: [(Section, &str, &str); 10] = [
     (Section::Overview, "Overview", "index.html"),
     (Section::Failing, "Failing", "failing/index.html"),
     (Section::Unbuilt, "Unbuilt", "unbuilt/index.html"),
@@ -54,6 +72,8 @@ const NAVIGATION: [(Section, &str, &str); 8] = [
     (Section::Recent, "Recent", "recent/index.html"),
     (Section::Builders, "Builders", "builder/index.html"),
     (Section::Packages, "Packages", "package/index.html"),
+    (Section::Maintainers, "Maintainers", "maintainer/index.html"),
+    (Section::Statistics, "Statistics", "stats/index.html"),
     (Section::Help, "Help", "help/index.html"),
 ];
 
@@ -77,8 +97,12 @@ pub(super) struct Frame<'a> {
     pub nav: Vec<Link>,
     /// The page's own text.
     pub body: &'a str,
-    /// On pages about now only: those about the past must not change because time passes.
+    /// On pages about now only: the others must not change because time passes.
     pub made: Option<jiff::Timestamp>,
+    /// It loads itself again every 30 seconds.
+    pub live: bool,
+    /// The feed about it, from the site's root.
+    pub feed: Option<&'a str>,
 }
 
 /// Returns the navigation of a page from which `root` leads to the site's root.
@@ -102,8 +126,16 @@ struct Place<'a> {
     section: Section,
     title: &'a str,
     path: String,
-    /// The page is about now.
-    now: bool,
+    /// When the site was made, on a page about now.
+    made: Option<jiff::Timestamp>,
+    /// The feed about it, from the site's root.
+    feed: Option<&'a str>,
+}
+
+impl<'a> Place<'a> {
+    fn new(section: Section, title: &'a str, path: impl Into<String>) -> Self {
+        Self { section, title, path: path.into(), made: None, feed: None }
+    }
 }
 
 impl Site<'_> {
@@ -115,19 +147,50 @@ impl Site<'_> {
         Ok((place.path, text))
     }
 
+    /// Writes a list, if what it shows is something else than last time.
+    fn list<T: Serialize>(
+        &self,
+        writer: &mut Writer<'_>,
+        place: Place<'_>,
+        template: &str,
+        view: &T,
+    ) -> Result<()> {
+        let shown = serde_json::to_vec(view)
+            .map_err(|source| Error::wrong(format!("cannot write JSON: {source}")))?;
+        if writer.differs(&place.path, &(hash(&shown), place.title, place.feed)) {
+            let (path, text) = self.page(place, template, view)?;
+            writer.file(&path, text.as_bytes())?;
+        }
+        Ok(())
+    }
+
     fn frame(&self, place: &Place<'_>, root: &str, body: &str) -> Result<String> {
         let frame = Frame {
             title: place.title,
-            farm: &self.model.title,
+            farm: &self.title(),
             root,
-            nav: links(root, place.section, |section, _| {
-                section != Section::Unbuilt || self.model.unbuilt.is_some()
-            }),
+            nav: links(root, place.section, |_, _| true),
             body,
-            made: place.now.then_some(self.model.made),
+            made: place.made,
+            live: place.path.starts_with("live/"),
+            feed: place.feed,
         };
         self.engine.render("base.html", &frame)
     }
+
+    /// Returns how the farm is called.
+    fn title(&self) -> String {
+        line(&self.config.title, 80)
+    }
+}
+
+/// A page of several, and the way to the ones beside it.
+#[derive(Serialize)]
+struct Pager {
+    number: usize,
+    pages: usize,
+    newer: Option<String>,
+    older: Option<String>,
 }
 
 /// Returns the way from the page at `path` up to the site's root: one `../` a directory.

@@ -1,20 +1,40 @@
-//! The pages of packages.
+//! The pages of packages, and what else there is of each: a feed, badges, JSON.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::super::model::{PackageRow, StandRow, TicketRow};
-use super::super::say::package_dir;
-use super::{Page, Place, Section, Site};
+use super::super::lists::Near;
+use super::super::model::{Mark, Model, Package, Row, StandRow};
+use super::super::say::{package_dir, segment};
+use super::super::writer::Writer;
+use super::badge::badge;
+use super::feed::{Entry, atom};
+use super::rows::{Named, lasting};
+use super::stats::{Chart, durations};
+use super::{LINES, Pager, Place, Section, Site, slug};
 use crate::base::Result;
 use crate::names::{Id, State};
 
 /// With more packages than this the list has a page for each letter.
-const ONE_PAGE: usize = 500;
-/// How many tickets the history of a package lists.
-const HISTORY: usize = 200;
+const ONE_PAGE: usize = 400;
+/// How many results the feed of a package has.
+const FED: usize = 20;
+/// How many durations the line shows.
+const DURATIONS: usize = 60;
+
+/// A package with all that its files say.
+pub(in super::super) struct Whole<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// Where it stands.
+    pub package: &'a Package,
+    /// Its tickets, newest first.
+    pub rows: &'a [Row],
+    /// What is around it.
+    pub near: &'a Near,
+}
 
 #[derive(Serialize)]
 struct Packages<'a> {
@@ -22,6 +42,7 @@ struct Packages<'a> {
     count: usize,
     letters: Vec<Letter>,
     rows: Vec<Listed<'a>>,
+    pager: Option<Pager>,
 }
 
 #[derive(Serialize)]
@@ -39,7 +60,7 @@ struct Listed<'a> {
     tree: &'a str,
     arch: &'a str,
     version: &'a str,
-    state: State,
+    state: &'static str,
     since: Timestamp,
 }
 
@@ -48,11 +69,30 @@ struct One<'a> {
     root: &'a str,
     name: &'a str,
     maintainer: Option<&'a str>,
+    slug: String,
+    overview: Vec<Line<'a>>,
     stands: Vec<Stand<'a>>,
+    needed_by: Vec<Named>,
     /// There is a form to force and abort with.
     control: bool,
-    more: usize,
     history: String,
+    feed: String,
+    badge: String,
+    json: String,
+    url: &'a str,
+    pager: Option<Pager>,
+}
+
+/// One tree and architecture in the table.
+#[derive(Serialize)]
+struct Line<'a> {
+    tree: &'a str,
+    arch: &'a str,
+    wanted: &'a str,
+    built: Option<&'a Mark>,
+    state: &'static str,
+    since: Timestamp,
+    id: &'a Id,
 }
 
 #[derive(Serialize)]
@@ -60,16 +100,28 @@ struct Stand<'a> {
     tree: &'a str,
     arch: &'a str,
     id: &'a Id,
-    state: State,
+    state: &'static str,
     version: &'a str,
     since: Timestamp,
-    why: String,
+    why: &'a str,
     path: &'a str,
     depends: Vec<Needed<'a>>,
     failing_since: Option<Timestamp>,
-    last_good: Option<Good<'a>>,
+    first_bad: Option<&'a Mark>,
+    last_good: Option<&'a Mark>,
+    missing: Option<&'a str>,
+    usually: Option<String>,
+    expected: Option<Timestamp>,
+    chart: Option<Chart>,
+    took: Vec<Took>,
     force: String,
     abort: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Took {
+    when: Timestamp,
+    took: String,
 }
 
 /// A package another one needs; a link when it has a page.
@@ -79,124 +131,265 @@ struct Needed<'a> {
     dir: Option<String>,
 }
 
+/// What the JSON of a package says.
 #[derive(Serialize)]
-struct Good<'a> {
-    id: &'a Id,
-    version: &'a str,
-    since: Timestamp,
+struct Script<'a> {
+    schema: u32,
+    name: &'a str,
+    #[serde(flatten)]
+    package: &'a Package,
+    needed_by: &'a BTreeSet<String>,
+    tickets: &'a [Row],
 }
 
-/// Returns the list of packages: one page, or one for each letter.
-pub(in super::super) fn packages(site: &Site<'_>) -> Result<Vec<Page>> {
-    let mut letters: BTreeMap<char, Vec<&PackageRow>> = BTreeMap::new();
-    for package in site.model.packages.values() {
-        letters.entry(letter(package)).or_default().push(package);
+/// Writes the list of packages: one page, or some for each letter.
+pub(in super::super) fn packages(site: &Site<'_>, writer: &mut Writer<'_>, model: &Model) -> Result<()> {
+    let mut letters: BTreeMap<char, Vec<(&String, &Package)>> = BTreeMap::new();
+    for package in &model.packages {
+        letters.entry(letter(package.0)).or_default().push(package);
     }
-    if site.model.packages.len() <= ONE_PAGE {
-        let all: Vec<&PackageRow> = site.model.packages.values().collect();
-        return Ok(vec![list(site, None, &all, &BTreeMap::new())?]);
+    let all: Vec<(&String, &Package)> = model.packages.iter().collect();
+    if all.len() <= ONE_PAGE {
+        return list(site, writer, (all.len(), None), &all, &BTreeMap::new());
     }
-    let mut pages = vec![list(site, None, &[], &letters)?];
-    for (letter, packages) in &letters {
-        pages.push(list(site, Some(*letter), packages, &letters)?);
-    }
-    Ok(pages)
+    list(site, writer, (all.len(), None), &[], &letters)?;
+    letters
+        .iter()
+        .try_for_each(|(letter, packages)| list(site, writer, (all.len(), Some(*letter)), packages, &letters))
 }
 
-fn letter(package: &PackageRow) -> char {
-    package.name.chars().next().map_or('0', |first| first.to_ascii_lowercase())
+fn letter(name: &str) -> char {
+    name.chars().next().map_or('0', |first| first.to_ascii_lowercase())
 }
 
 /// `~` is in no package's name: it keeps the letters apart from packages that are called `a` or `R`.
 fn list(
     site: &Site<'_>,
-    current: Option<char>,
-    packages: &[&PackageRow],
-    letters: &BTreeMap<char, Vec<&PackageRow>>,
-) -> Result<Page> {
-    let path =
-        current.map_or("package/index.html".to_owned(), |letter| format!("package/~{letter}/index.html"));
-    let root = super::root(&path);
-    let link = |(letter, packages): (&char, &Vec<&PackageRow>)| Letter {
-        label: letter.to_string(),
-        href: format!("{root}package/~{letter}/index.html"),
-        count: packages.len(),
-        current: current == Some(*letter),
+    writer: &mut Writer<'_>,
+    (count, current): (usize, Option<char>),
+    packages: &[(&String, &Package)],
+    letters: &BTreeMap<char, Vec<(&String, &Package)>>,
+) -> Result<()> {
+    let start = current.map_or("package".to_owned(), |letter| format!("package/~{letter}"));
+    let rows: Vec<Listed<'_>> = packages.iter().flat_map(|(name, package)| listed(name, package)).collect();
+    // A package may be called `2`: `~` keeps these pages apart from it, too.
+    let chunks: Vec<&[Listed<'_>]> =
+        if rows.is_empty() { vec![&[]] } else { rows.chunks(2 * LINES).collect() };
+    let path = |number: usize| match (number, current) {
+        (1, _) => format!("{start}/index.html"),
+        (_, Some(_)) => format!("{start}~{number}/index.html"),
+        (_, None) => format!("{start}/~{number}/index.html"),
     };
-    let view = Packages {
-        count: site.model.packages.len(),
-        letters: letters.iter().map(link).collect(),
-        rows: packages.iter().flat_map(|package| listed(site, package)).collect(),
-        root: root.clone(),
-    };
-    site.page(
-        Place { section: Section::Packages, title: "Packages", path, now: false },
-        "packages.html",
-        &view,
-    )
+    for (number, chunk) in (1..).zip(&chunks) {
+        let path_here = path(number);
+        let root = super::root(&path_here);
+        let link = |number: usize| format!("{root}{}", path(number));
+        let letter = |(letter, packages): (&char, &Vec<(&String, &Package)>)| Letter {
+            label: letter.to_string(),
+            href: format!("{root}package/~{letter}/index.html"),
+            count: packages.len(),
+            current: current == Some(*letter),
+        };
+        let pager = Pager {
+            number,
+            pages: chunks.len(),
+            newer: (number > 1).then(|| link(number - 1)),
+            older: (number < chunks.len()).then(|| link(number + 1)),
+        };
+        let view = Packages {
+            count,
+            letters: letters.iter().map(letter).collect(),
+            rows: chunk.iter().map(Listed::again).collect(),
+            root: root.clone(),
+            pager: (chunks.len() > 1).then_some(pager),
+        };
+        site.list(writer, Place::new(Section::Packages, "Packages", path_here), "packages.html", &view)?;
+    }
+    Ok(())
 }
 
-fn listed<'a>(site: &'a Site<'_>, package: &'a PackageRow) -> impl Iterator<Item = Listed<'a>> {
-    package.stands.iter().filter_map(|stand| {
-        let ticket = site.model.tickets.get(&stand.newest)?;
-        Some(Listed {
-            name: &package.name,
-            dir: package_dir(&package.name),
-            tree: &stand.tree,
-            arch: &stand.arch,
-            version: &ticket.version,
-            state: ticket.state,
-            since: ticket.since,
-        })
+fn listed<'a>(name: &'a str, package: &'a Package) -> impl Iterator<Item = Listed<'a>> {
+    package.stands.iter().map(move |stand| Listed {
+        name,
+        dir: package_dir(name),
+        tree: &stand.newest.tree,
+        arch: &stand.newest.arch,
+        version: &stand.newest.version,
+        state: stand.word(),
+        since: stand.newest.since,
     })
 }
 
-/// Returns the page of one package.
-pub(in super::super) fn package(site: &Site<'_>, package: &PackageRow) -> Result<Page> {
-    let newest = package.tickets.first().and_then(|id| site.model.tickets.get(id));
-    let history = site.tickets(&package.tickets).take(HISTORY);
-    let view = One {
-        root: "../../",
-        name: &package.name,
-        maintainer: newest.and_then(|ticket| ticket.maintainer.as_deref()),
-        stands: package.stands.iter().filter_map(|row| stand(site, &package.name, row)).collect(),
+impl Listed<'_> {
+    fn again(&self) -> Self {
+        Self { dir: self.dir.clone(), ..*self }
+    }
+}
+
+/// Returns the paths of all files of a package.
+pub(in super::super) fn package_paths(name: &str, package: &Package) -> BTreeSet<String> {
+    let dir = package_dir(name);
+    let mut paths: BTreeSet<String> =
+        (1..=pages(package.counts.asked)).map(|page| page_path(&dir, page, package.counts.asked)).collect();
+    paths.insert(format!("feed/package/{name}.atom"));
+    paths.insert(format!("api/v1/package/{name}.json"));
+    paths.insert(format!("badge/{name}.svg"));
+    paths.extend(package.stands.iter().map(|stand| format!("badge/{name}-{}.svg", stand.newest.arch)));
+    paths
+}
+
+/// How many pages so many tickets take. The first 300 are page 1 for ever, and so on; the last one is the package's own.
+fn pages(tickets: usize) -> usize {
+    tickets.div_ceil(LINES).max(1)
+}
+
+fn page_path(dir: &str, number: usize, tickets: usize) -> String {
+    if number == pages(tickets) {
+        format!("package/{dir}/index.html")
+    } else {
+        format!("package/{dir}/{number}/index.html")
+    }
+}
+
+/// Writes all files of one package.
+pub(in super::super) fn package_files(
+    site: &Site<'_>,
+    writer: &mut Writer<'_>,
+    whole: &Whole<'_>,
+) -> Result<()> {
+    let Whole { name, package, rows, near } = whole;
+    let dir = package_dir(name);
+    let last = pages(rows.len());
+    let address = format!("feed/package/{}.atom", segment(name));
+    let old_first: Vec<&Row> = rows.iter().rev().collect();
+    let chunks: Vec<&[&Row]> =
+        if old_first.is_empty() { vec![&[]] } else { old_first.chunks(LINES).collect() };
+    for (number, chunk) in (1..).zip(chunks) {
+        let path = page_path(&dir, number, rows.len());
+        let root = super::root(&path);
+        let link = |number: usize| format!("{root}{}", page_path(&segment(&dir), number, rows.len()));
+        let pager = Pager {
+            number,
+            pages: last,
+            newer: (number < last).then(|| link(number + 1)),
+            older: (number > 1).then(|| link(number - 1)),
+        };
+        let view = one(site, whole, &root, (chunk, number == last, (last > 1).then_some(pager)))?;
+        let place = Place::new(Section::Packages, name, path);
+        let (path, text) = site.page(Place { feed: Some(&address), ..place }, "package.html", &view)?;
+        writer.file(&path, text.as_bytes())?;
+    }
+    let entries: Vec<Entry<'_>> = rows.iter().filter(|row| !row.is_open()).take(FED).map(Entry::of).collect();
+    writer.file(&format!("feed/package/{name}.atom"), atom(site, &address, name, &entries).as_bytes())?;
+    writer.file(&format!("badge/{name}.svg"), badge(name, package.word()).as_bytes())?;
+    let archs: BTreeSet<&str> = package.stands.iter().map(|stand| stand.newest.arch.as_str()).collect();
+    // A package may be called like another one and its architecture: then the badge is that package's.
+    for arch in archs.into_iter().filter(|arch| !near.taken.contains(*arch)) {
+        let label = format!("{name} {arch}");
+        writer.file(&format!("badge/{name}-{arch}.svg"), badge(&label, package.word_for(arch)).as_bytes())?;
+    }
+    let tickets = rows.get(..rows.len().min(LINES)).unwrap_or_default();
+    let script = Script { schema: 1, name, package, needed_by: &near.needed_by, tickets };
+    writer.file(&format!("api/v1/package/{name}.json"), &super::json(&script)?)
+}
+
+fn one<'a>(
+    site: &'a Site<'_>,
+    whole: &'a Whole<'_>,
+    root: &'a str,
+    (chunk, last, pager): (&[&Row], bool, Option<Pager>),
+) -> Result<One<'a>> {
+    let Whole { name, package, near, .. } = whole;
+    let newest = package.stands.iter().max_by_key(|stand| stand.newest.id);
+    let maintainer = newest.and_then(|stand| stand.maintainer.as_deref());
+    let stands = if last { package.stands.as_slice() } else { &[] };
+    Ok(One {
+        root,
+        name,
+        maintainer,
+        slug: slug(maintainer.unwrap_or_default()),
+        overview: stands.iter().map(|stand| overview(stand, near)).collect(),
+        stands: stands.iter().map(|row| stand(site, whole, row)).collect(),
+        needed_by: if last {
+            near.needed_by.iter().map(|name| Named::of(name)).collect()
+        } else {
+            Vec::new()
+        },
         control: site.config.web.user.is_some(),
-        more: package.tickets.len().saturating_sub(HISTORY),
-        history: site.rows("../../", "History, latest first", history)?,
-    };
-    let path = format!("package/{}/index.html", package_dir(&package.name));
-    site.page(
-        Place { section: Section::Packages, title: &package.name, path, now: false },
-        "package.html",
-        &view,
-    )
-}
-
-fn stand<'a>(site: &'a Site<'_>, name: &str, row: &'a StandRow) -> Option<Stand<'a>> {
-    let ticket: &TicketRow = site.model.tickets.get(&row.newest)?;
-    let open = matches!(ticket.state, State::Waiting | State::Building);
-    let good = |id: &'a Id| {
-        let good = site.model.tickets.get(id)?;
-        Some(Good { id, version: &good.version, since: good.since })
-    };
-    Some(Stand {
-        tree: &row.tree,
-        arch: &row.arch,
-        id: &ticket.id,
-        state: ticket.state,
-        version: &ticket.version,
-        since: ticket.since,
-        why: ticket.why(),
-        path: &ticket.path,
-        depends: ticket.depends.iter().map(|name| needed(site, name)).collect(),
-        failing_since: row.failing_since,
-        last_good: row.last_good.as_ref().and_then(good),
-        force: site.config.force_line(&row.tree, name),
-        abort: open.then(|| site.config.abort_line(ticket.id.as_str())),
+        history: site.rows(root, "History, latest first", chunk.iter().rev().copied())?,
+        feed: format!("feed/package/{}.atom", segment(name)),
+        badge: format!("badge/{}.svg", segment(name)),
+        json: format!("api/v1/package/{}.json", segment(name)),
+        url: &site.config.url,
+        pager,
     })
 }
 
-fn needed<'a>(site: &Site<'_>, name: &'a str) -> Needed<'a> {
-    let known = site.model.packages.contains_key(name);
-    Needed { name, dir: known.then(|| package_dir(name)) }
+fn key(stand: &StandRow) -> String {
+    format!("{} {}", stand.newest.tree, stand.newest.arch)
+}
+
+fn overview<'a>(stand: &'a StandRow, near: &'a Near) -> Line<'a> {
+    let wanted = near.wanted.get(&key(stand)).map(|(version, _)| version);
+    Line {
+        tree: &stand.newest.tree,
+        arch: &stand.newest.arch,
+        wanted: wanted.unwrap_or(&stand.newest.version),
+        built: stand.last_good.as_ref(),
+        state: stand.word(),
+        since: stand.newest.since,
+        id: &stand.newest.id,
+    }
+}
+
+fn stand<'a>(site: &Site<'_>, whole: &Whole<'a>, row: &'a StandRow) -> Stand<'a> {
+    let newest = &row.newest;
+    let own =
+        |other: &&Row| other.tree == newest.tree && other.arch == newest.arch && other.state == State::Built;
+    let built = whole.rows.iter().filter(own);
+    let mut took: Vec<(Timestamp, i64)> =
+        built.filter_map(|row| Some((row.since, row.took?))).take(DURATIONS).collect();
+    let lines = took.iter().map(|(when, took)| Took { when: *when, took: lasting(*took) }).collect();
+    took.reverse();
+    let known = &whole.near.known;
+    let needed = |name: &'a String| Needed { name, dir: known.contains(name).then(|| package_dir(name)) };
+    Stand {
+        tree: &newest.tree,
+        arch: &newest.arch,
+        id: &newest.id,
+        state: row.word(),
+        version: &newest.version,
+        since: newest.since,
+        why: &newest.why,
+        path: &row.path,
+        depends: row.depends.iter().map(needed).collect(),
+        failing_since: row.failing_since(),
+        first_bad: row.first_bad.as_ref(),
+        last_good: row.last_good.as_ref(),
+        missing: whole.near.wanted.get(&key(row)).map(|(_, cause)| cause.as_str()),
+        usually: row.usual.map(lasting),
+        expected: whole.near.expected.get(&newest.id).copied().filter(|start| *start > newest.since),
+        chart: durations(took),
+        took: lines,
+        force: site.config.force_line(&newest.tree, whole.name),
+        abort: newest.is_open().then(|| site.config.abort_line(newest.id.as_str())),
+    }
+}
+
+impl Package {
+    /// Returns its state in one word, for all trees and architectures: the one somebody has to look at first.
+    fn word(&self) -> &'static str {
+        worst(self.stands.iter())
+    }
+
+    fn word_for(&self, arch: &str) -> &'static str {
+        worst(self.stands.iter().filter(|stand| stand.newest.arch == arch))
+    }
+}
+
+fn worst<'a>(stands: impl Iterator<Item = &'a StandRow>) -> &'static str {
+    let words = stands.map(|stand| if stand.failing_since().is_some() { "failing" } else { stand.word() });
+    const ORDER: [&str; 8] =
+        ["failing", "trouble", "aborted", "building", "waiting", "built", "published", "superseded"];
+    words.min_by_key(|word| ORDER.iter().position(|other| other == word)).unwrap_or("unknown")
 }

@@ -1,21 +1,22 @@
-//! Tables of tickets: recent results, what is failing, what is unbuilt.
+//! Tables of tickets and of what needs somebody; what is failing, what is unbuilt.
 
-use jiff::Timestamp;
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
-use super::super::model::{Counts, TicketRow};
-use super::super::need::Need;
-use super::super::say::package_dir;
-use super::{Page, Place, Section, Site};
+use super::super::model::{Model, Row, StandRow};
+use super::super::need::{Need, failure, plural};
+use super::super::say::{package_dir, segment};
+use super::super::writer::Writer;
+use super::{LINES, Pager, Place, Section, Site};
 use crate::base::Result;
+use crate::base::clock::age;
 use crate::names::{Id, State};
-
-/// How many results a page of `/recent/` has.
-const PAGE: usize = 300;
 
 /// A ticket as a line of a table.
 #[derive(Serialize)]
-pub(super) struct Row<'a> {
+struct Line<'a> {
     id: &'a Id,
     state: State,
     name: &'a str,
@@ -26,25 +27,30 @@ pub(super) struct Row<'a> {
     builder: Option<&'a str>,
     since: Timestamp,
     took: Option<String>,
-    why: String,
+    why: &'a str,
 }
 
-impl<'a> From<&'a TicketRow> for Row<'a> {
-    fn from(ticket: &'a TicketRow) -> Self {
+impl<'a> From<&'a Row> for Line<'a> {
+    fn from(row: &'a Row) -> Self {
         Self {
-            id: &ticket.id,
-            state: ticket.state,
-            name: &ticket.name,
-            dir: package_dir(&ticket.name),
-            version: &ticket.version,
-            arch: &ticket.arch,
-            tree: &ticket.tree,
-            builder: ticket.builder.as_deref(),
-            since: ticket.since,
-            took: ticket.took(),
-            why: ticket.why(),
+            id: &row.id,
+            state: row.state,
+            name: &row.name,
+            dir: package_dir(&row.name),
+            version: &row.version,
+            arch: &row.arch,
+            tree: &row.tree,
+            builder: row.builder.as_deref(),
+            since: row.since,
+            took: row.took.map(lasting),
+            why: &row.why,
         }
     }
+}
+
+/// Returns so many seconds in words.
+pub(super) fn lasting(seconds: i64) -> String {
+    age(SignedDuration::from_secs(seconds))
 }
 
 #[derive(Serialize)]
@@ -53,30 +59,62 @@ struct Table<'a> {
     caption: &'a str,
     /// There are several trees, so it matters which.
     trees: bool,
-    rows: Vec<Row<'a>>,
+    rows: Vec<Line<'a>>,
 }
 
 #[derive(Serialize)]
-struct Recent<'a> {
-    root: &'a str,
-    counts: Counts,
-    number: usize,
-    pages: usize,
-    newer: Option<String>,
-    older: Option<String>,
-    table: String,
-}
-
-#[derive(Serialize)]
-struct Failing<'a> {
-    root: &'a str,
+struct Failing {
     count: usize,
-    needs: String,
+    table: String,
+    roots: Vec<Root>,
+    pager: Option<Pager>,
+}
+
+/// Packages that fail, and one that each of them needs and that broke before any of them did.
+#[derive(Serialize)]
+struct Root {
+    name: String,
+    dir: String,
+    since: Option<Timestamp>,
+    broken: String,
+    waiting: String,
+    packages: Vec<Named>,
+    more: usize,
+}
+
+/// A link to a package.
+#[derive(Serialize)]
+pub(super) struct Named {
+    name: String,
+    dir: String,
+}
+
+impl Named {
+    pub(super) fn of(name: &str) -> Self {
+        Self { name: name.to_owned(), dir: package_dir(name) }
+    }
 }
 
 #[derive(Serialize)]
 struct Unbuilt<'a> {
-    rows: &'a [super::super::UnbuiltRow],
+    root: &'a str,
+    /// Somebody has looked.
+    known: bool,
+    count: usize,
+    rows: Vec<Missing<'a>>,
+    pager: Option<Pager>,
+}
+
+#[derive(Serialize)]
+struct Missing<'a> {
+    item: &'a str,
+    /// The page of the package, if it has one.
+    href: Option<String>,
+    tree: &'a str,
+    since: Timestamp,
+    cause: &'a str,
+    maintainer: Option<&'a str>,
+    path: &'a str,
 }
 
 #[derive(Serialize)]
@@ -94,76 +132,170 @@ impl Site<'_> {
         &self,
         root: &str,
         caption: &str,
-        tickets: impl Iterator<Item = &'a TicketRow>,
+        rows: impl Iterator<Item = &'a Row>,
     ) -> Result<String> {
-        let rows = tickets.map(Row::from).collect();
         let trees = self.config.tree.len() > 1;
-        self.engine.render("rows.html", &Table { root, caption, trees, rows })
+        self.engine.render("rows.html", &Table { root, caption, trees, rows: rows.map(Line::from).collect() })
     }
 
     /// Returns a table of what needs somebody as HTML.
     pub(super) fn needs(&self, root: &str, caption: &str, needs: Vec<&Need>) -> Result<String> {
-        self.engine.render(
-            "needs.html",
-            &Needs { root, caption, named: needs.iter().any(|need| !need.who.is_empty()), needs },
-        )
-    }
-
-    /// Returns the tickets of `ids`.
-    pub(super) fn tickets<'a>(&'a self, ids: &'a [Id]) -> impl Iterator<Item = &'a TicketRow> {
-        ids.iter().filter_map(|id| self.model.tickets.get(id))
+        let named = needs.iter().any(|need| !need.who.is_empty());
+        self.engine.render("needs.html", &Needs { root, caption, named, needs })
     }
 }
 
-/// Returns the pages of all results, latest first.
-pub(in super::super) fn recent(site: &Site<'_>) -> Result<Vec<Page>> {
-    let ended = &site.model.ended;
-    let pages = ended.len().div_ceil(PAGE).max(1);
-    (1..=pages).map(|number| recent_page(site, number, pages)).collect()
-}
-
-fn recent_page(site: &Site<'_>, number: usize, pages: usize) -> Result<Page> {
-    let ids: Vec<Id> = site.model.ended.iter().skip((number - 1) * PAGE).take(PAGE).cloned().collect();
-    let path = recent_path(number);
-    let root = super::root(&path);
-    let link = |number: usize| format!("{root}{}", recent_path(number));
-    let view = Recent {
-        root: &root,
-        counts: site.model.counts,
-        number,
-        pages,
-        newer: (number > 1).then(|| link(number - 1)),
-        older: (number < pages).then(|| link(number + 1)),
-        table: site.rows(&root, "Results, latest first", site.tickets(&ids))?,
+/// Returns the parts of a long list and, for each, its path and the way to its neighbours: the first page is
+/// `START/index.html`, the others `START/2/index.html` and so on.
+pub(super) fn parts<'a, T>(start: &str, all: &'a [T]) -> Vec<(String, Option<Pager>, &'a [T])> {
+    let pages = all.len().div_ceil(LINES).max(1);
+    let path = |number: usize| match number {
+        1 => format!("{start}/index.html"),
+        _ => format!("{start}/{number}/index.html"),
     };
-    let place = Place { section: Section::Recent, title: "Recent results", path, now: false };
-    site.page(place, "recent.html", &view)
-}
-
-fn recent_path(number: usize) -> String {
-    if number == 1 { "recent/index.html".to_owned() } else { format!("recent/{number}/index.html") }
-}
-
-/// Returns the page of packages that cannot be built.
-pub(in super::super) fn failing(site: &Site<'_>) -> Result<Page> {
-    let needs: Vec<&Need> = site.model.needs.iter().filter(|need| need.kind == "failed").collect();
-    let view = Failing {
-        root: "../",
-        count: needs.len(),
-        needs: site.needs("../", "Failing packages, newest failure first", needs)?,
+    let part = |number: usize| {
+        let from = (number - 1) * LINES;
+        let rows = all.get(from..all.len().min(from + LINES)).unwrap_or_default();
+        let root = super::root(&path(number));
+        let link = |number: usize| format!("{root}{}", path(number));
+        let pager = Pager {
+            number,
+            pages,
+            newer: (number > 1).then(|| link(number - 1)),
+            older: (number < pages).then(|| link(number + 1)),
+        };
+        (path(number), (pages > 1).then_some(pager), rows)
     };
-    let path = "failing/index.html".to_owned();
-    site.page(
-        Place { section: Section::Failing, title: "Failing packages", path, now: false },
-        "failing.html",
-        &view,
-    )
+    (1..=pages).map(part).collect()
 }
 
-/// Returns the page of packages that were missed; none when nobody has looked.
-pub(in super::super) fn unbuilt(site: &Site<'_>) -> Result<Option<Page>> {
-    let Some(rows) = &site.model.unbuilt else { return Ok(None) };
-    let path = "unbuilt/index.html".to_owned();
-    let place = Place { section: Section::Unbuilt, title: "Unbuilt packages", path, now: false };
-    site.page(place, "unbuilt.html", &Unbuilt { rows }).map(Some)
+/// Writes the pages of packages that cannot be built.
+pub(in super::super) fn failing(site: &Site<'_>, writer: &mut Writer<'_>, model: &Model) -> Result<()> {
+    let needs: Vec<&Need> = model.needs.iter().filter(|need| need.kind == "failed").collect();
+    let roots = roots(model);
+    for (at, (path, pager, part)) in parts("failing", &needs).into_iter().enumerate() {
+        let root = super::root(&path);
+        let caption = "Failing packages, newest failure first";
+        let view = Failing {
+            count: needs.len(),
+            table: site.needs(&root, caption, part.to_vec())?,
+            roots: if at == 0 { roots.iter().map(root_view).collect() } else { Vec::new() },
+            pager,
+        };
+        let place = Place::new(Section::Failing, "Failing packages", path);
+        site.list(writer, Place { feed: Some("feed/failures.atom"), ..place }, "failing.html", &view)?;
+    }
+    Ok(())
+}
+
+/// What fails below a package that broke first.
+struct Broken<'a> {
+    name: &'a str,
+    since: Option<Timestamp>,
+    /// The packages that fail since, and need it.
+    failing: BTreeSet<&'a str>,
+    /// How many tickets wait for it or for one of them.
+    waiting: usize,
+}
+
+fn root_view(broken: &Broken<'_>) -> Root {
+    const SHOWN: usize = 40;
+    Root {
+        name: broken.name.to_owned(),
+        dir: package_dir(broken.name),
+        since: broken.since,
+        broken: plural(broken.failing.len(), "other package"),
+        waiting: plural(broken.waiting, "ticket"),
+        packages: broken.failing.iter().take(SHOWN).map(|name| Named::of(name)).collect(),
+        more: broken.failing.len().saturating_sub(SHOWN),
+    }
+}
+
+/// Returns the failing packages that others need, each with those that began to fail after it and need it, directly or
+/// through others of them; those that hold up most first.
+fn roots(model: &Model) -> Vec<Broken<'_>> {
+    let failing: BTreeMap<&str, &StandRow> = model
+        .stands()
+        .filter(|stand| stand.failing_since().is_some())
+        .map(|stand| (stand.newest.name.as_str(), stand))
+        .collect();
+    let mut grouped: BTreeMap<&str, Broken<'_>> = BTreeMap::new();
+    for name in failing.keys() {
+        let root = first_broken(&failing, name);
+        let broken = grouped.entry(root).or_insert_with(|| Broken {
+            name: root,
+            since: failing.get(root).and_then(|stand| stand.failing_since()),
+            failing: BTreeSet::new(),
+            waiting: 0,
+        });
+        if *name != root {
+            broken.failing.insert(name);
+        }
+    }
+    for ticket in model.tickets(&model.waiting) {
+        let Some(first) = ticket.depends.iter().find(|name| failing.contains_key(name.as_str())) else {
+            continue;
+        };
+        if let Some(broken) = grouped.get_mut(first_broken(&failing, first)) {
+            broken.waiting += 1;
+        }
+    }
+    let mut roots: Vec<Broken<'_>> =
+        grouped.into_values().filter(|broken| !broken.failing.is_empty() || broken.waiting > 0).collect();
+    roots.sort_by_key(|broken| (std::cmp::Reverse(broken.failing.len() + broken.waiting), broken.name));
+    roots
+}
+
+/// Follows what a failing package needs to the one that broke first. The way ends: each step leads to an older failure.
+fn first_broken<'a>(failing: &BTreeMap<&'a str, &'a StandRow>, name: &str) -> &'a str {
+    let Some((mut root, mut stand)) = failing.get_key_value(name).map(|(name, stand)| (*name, *stand)) else {
+        return "";
+    };
+    loop {
+        let older = stand.depends.iter().filter_map(|name| failing.get_key_value(name.as_str()));
+        let older = older.filter(|(_, other)| other.failing_since() < stand.failing_since());
+        match older.min_by_key(|(name, other)| (other.failing_since(), **name)) {
+            Some((name, older)) => (root, stand) = (name, older),
+            None => return root,
+        }
+    }
+}
+
+/// Writes the pages of packages that were missed.
+pub(in super::super) fn unbuilt(site: &Site<'_>, writer: &mut Writer<'_>, model: &Model) -> Result<()> {
+    let all = model.unbuilt.as_deref().unwrap_or_default();
+    for (path, pager, part) in parts("unbuilt", all) {
+        let root = super::root(&path);
+        let row = |row: &'_ super::super::UnbuiltRow| {
+            let item = row.item.parse::<crate::names::Item>().ok();
+            let known = item.filter(|item| model.packages.contains_key(item.name.as_str()));
+            known
+                .map(|item| format!("{root}package/{}/index.html", segment(&package_dir(item.name.as_str()))))
+        };
+        let rows = part.iter().map(|missing| Missing {
+            item: &missing.item,
+            href: row(missing),
+            tree: &missing.tree,
+            since: missing.since,
+            cause: &missing.cause,
+            maintainer: missing.maintainer.as_deref(),
+            path: &missing.path,
+        });
+        let view = Unbuilt {
+            root: &root,
+            known: model.unbuilt.is_some(),
+            count: all.len(),
+            rows: rows.collect(),
+            pager,
+        };
+        site.list(writer, Place::new(Section::Unbuilt, "Unbuilt packages", path), "unbuilt.html", &view)?;
+    }
+    Ok(())
+}
+
+/// Returns what fails of one stand, for whoever lists it.
+pub(super) fn failures<'a>(stands: impl Iterator<Item = &'a StandRow>) -> Vec<Need> {
+    let mut failing: Vec<Need> = stands.filter_map(failure).collect();
+    failing.sort_by_key(|need| std::cmp::Reverse(need.since));
+    failing
 }

@@ -1,17 +1,19 @@
 //! The page of a ticket: all there is to know about one request.
 
-use jiff::Timestamp;
+use std::collections::BTreeMap;
+
+use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
 use super::super::FirstError;
+use super::super::ledger::is_rebuild;
 use super::super::log::Excerpt;
-use super::super::model::{FileRow, TicketRow, Try};
+use super::super::model::{FileRow, Row, TicketRow, Try};
 use super::super::say::package_dir;
 use super::{Page, Place, Section, Site};
 use crate::base::Result;
 use crate::base::clock::age;
-use crate::names::{Id, Item, Priority, State};
-use crate::spool::expire::Expired;
+use crate::names::{Id, Priority, State};
 
 /// What the page shows of the log of the last try that has one.
 pub(in super::super) struct LogView {
@@ -40,6 +42,8 @@ struct View<'a> {
     forced: bool,
     maintainer: Option<&'a str>,
     batch: Option<&'a str>,
+    /// It has a page.
+    rebuild: bool,
     revision: &'a str,
     path: &'a str,
     rests_until: Option<Timestamp>,
@@ -47,8 +51,8 @@ struct View<'a> {
     error: Option<ErrorView>,
     log: Option<TailView>,
     files: &'a [FileRow],
-    earlier: Option<Neighbour<'a>>,
-    later: Option<Neighbour<'a>>,
+    earlier: Option<&'a Neighbour>,
+    later: Option<&'a Neighbour>,
     reproduce: Option<String>,
     force: Option<String>,
     abort: Option<String>,
@@ -65,7 +69,7 @@ struct TryView<'a> {
     by: &'a str,
     started: Option<Timestamp>,
     ended: Option<Timestamp>,
-    took: Option<&'a str>,
+    took: Option<String>,
     stage: Option<&'a str>,
     exit: Option<&'a str>,
     reason: &'a str,
@@ -98,18 +102,46 @@ struct TailView {
 }
 
 /// Another ticket of the same package.
-#[derive(Serialize)]
-struct Neighbour<'a> {
-    id: &'a Id,
-    version: &'a str,
+#[derive(Debug, Clone, Hash, Serialize)]
+struct Neighbour {
+    id: Id,
+    version: String,
     state: State,
 }
 
+/// The tickets of the same package, tree and architecture before and after one.
+#[derive(Debug, Clone, Default, Hash)]
+pub(in super::super) struct Neighbours {
+    earlier: Option<Neighbour>,
+    later: Option<Neighbour>,
+}
+
+impl Neighbours {
+    /// Returns those of each of a package's tickets, which are oldest first.
+    pub fn among(rows: &[Row]) -> Vec<Self> {
+        let of = |row: &Row| Neighbour { id: row.id, version: row.version.clone(), state: row.state };
+        let mut near = vec![Self::default(); rows.len()];
+        let mut last: BTreeMap<(&str, &str), &Row> = BTreeMap::new();
+        for (row, near) in rows.iter().zip(&mut near) {
+            near.earlier = last.insert((&row.tree, &row.arch), row).map(of);
+        }
+        last.clear();
+        for (row, near) in rows.iter().zip(&mut near).rev() {
+            near.later = last.insert((&row.tree, &row.arch), row).map(of);
+        }
+        near
+    }
+}
+
 /// Returns the page of `ticket`.
-pub(in super::super) fn ticket(site: &Site<'_>, ticket: &TicketRow, log: Option<&LogView>) -> Result<Page> {
+pub(in super::super) fn ticket(
+    site: &Site<'_>,
+    ticket: &TicketRow,
+    near: &Neighbours,
+    log: Option<&LogView>,
+) -> Result<Page> {
     let path = format!("ticket/{}/index.html", ticket.id);
     let title = format!("{} {} {}", ticket.name, ticket.version, ticket.arch);
-    let (earlier, later) = neighbours(site, ticket);
     let open = matches!(ticket.state, State::Waiting | State::Building);
     let view = View {
         root: "../../",
@@ -129,6 +161,7 @@ pub(in super::super) fn ticket(site: &Site<'_>, ticket: &TicketRow, log: Option<
         forced: ticket.forced,
         maintainer: ticket.maintainer.as_deref(),
         batch: ticket.batch.as_deref(),
+        rebuild: ticket.batch.as_deref().is_some_and(is_rebuild),
         revision: &ticket.revision,
         path: &ticket.path,
         rests_until: ticket.rests_until,
@@ -136,8 +169,8 @@ pub(in super::super) fn ticket(site: &Site<'_>, ticket: &TicketRow, log: Option<
         error: log.and_then(error_view),
         log: log.map(|log| tail_view(log, ticket.state == State::Building)),
         files: ticket.tries.last().map(|last| last.files.as_slice()).unwrap_or_default(),
-        earlier,
-        later,
+        earlier: near.earlier.as_ref(),
+        later: near.later.as_ref(),
         reproduce: site
             .config
             .reproduce_lines(&ticket.tree, &ticket.revision, &ticket.path)
@@ -146,7 +179,7 @@ pub(in super::super) fn ticket(site: &Site<'_>, ticket: &TicketRow, log: Option<
         abort: open.then(|| site.config.abort_line(ticket.id.as_str())),
         control: site.config.web.user.is_some(),
     };
-    site.page(Place { section: Section::None, title: &title, path, now: false }, "ticket.html", &view)
+    site.page(Place::new(Section::None, &title, path), "ticket.html", &view)
 }
 
 #[derive(Serialize)]
@@ -155,7 +188,7 @@ struct ExpiredView<'a> {
     id: &'a Id,
     name: &'a str,
     dir: String,
-    version: String,
+    version: &'a str,
     arch: &'a str,
     state: State,
     ended: Timestamp,
@@ -164,24 +197,22 @@ struct ExpiredView<'a> {
 }
 
 /// Returns the page of a ticket that expired: its address holds for ever.
-pub(in super::super) fn expired(site: &Site<'_>, ticket: &Expired, went: Timestamp) -> Result<Page> {
-    let Item { name, version, release, arch } = &ticket.item;
-    let version = format!("{version}-{release}");
-    let title = format!("{name} {version} {arch}");
+pub(in super::super) fn expired(site: &Site<'_>, ticket: &Row, went: Timestamp) -> Result<Page> {
+    let title = ticket.title();
     let view = ExpiredView {
         root: "../../",
         id: &ticket.id,
-        name: name.as_str(),
-        dir: package_dir(name.as_str()),
-        version,
-        arch: arch.as_str(),
-        state: ticket.outcome.into(),
-        ended: ticket.ended,
+        name: &ticket.name,
+        dir: package_dir(&ticket.name),
+        version: &ticket.version,
+        arch: &ticket.arch,
+        state: ticket.state,
+        ended: ticket.since,
         went,
-        kept: age(went.duration_since(ticket.ended)),
+        kept: age(went.duration_since(ticket.since)),
     };
     let path = format!("ticket/{}/index.html", ticket.id);
-    site.page(Place { section: Section::None, title: &title, path, now: false }, "expired.html", &view)
+    site.page(Place::new(Section::None, &title, path), "expired.html", &view)
 }
 
 fn try_view(one: &Try) -> TryView<'_> {
@@ -193,7 +224,7 @@ fn try_view(one: &Try) -> TryView<'_> {
         by: &one.by,
         started: one.started,
         ended: one.ended,
-        took: one.took.as_deref(),
+        took: one.took.map(|took| age(SignedDuration::from_secs(took))),
         stage: one.stage.as_deref(),
         exit: one.exit.as_deref(),
         reason: &one.reason,
@@ -232,16 +263,4 @@ fn tail_view(log: &LogView, live: bool) -> TailView {
         live,
         lines: (first..).zip(&log.excerpt.tail).map(line).collect(),
     }
-}
-
-/// Returns the tickets of the same package, tree and architecture before and after this one.
-fn neighbours<'a>(site: &'a Site<'_>, ticket: &TicketRow) -> (Option<Neighbour<'a>>, Option<Neighbour<'a>>) {
-    let Some(package) = site.model.packages.get(&ticket.name) else { return (None, None) };
-    let same = |other: &&TicketRow| other.tree == ticket.tree && other.arch == ticket.arch;
-    let neighbour =
-        |other: &'a TicketRow| Neighbour { id: &other.id, version: &other.version, state: other.state };
-    // Newest first.
-    let earlier = site.tickets(&package.tickets).filter(same).find(|other| other.id < ticket.id);
-    let later = site.tickets(&package.tickets).filter(same).take_while(|other| other.id > ticket.id).last();
-    (earlier.map(neighbour), later.map(neighbour))
 }
