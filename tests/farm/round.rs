@@ -77,7 +77,12 @@ fn a_second_round_changes_nothing() {
     farm.run("syncpkgd --once");
     let before = everything(&farm);
     farm.run("syncpkgd --once");
-    assert_eq!(changed(&before, &farm), [""; 0].map(PathBuf::from));
+    // But for what says how full the disk is, and the notes by which the pages are made.
+    let tells =
+        |path: &PathBuf| ["site/index", "status.json", "metrics.prom"].iter().any(|end| path.ends_with(end));
+    let mut changed = changed(&before, &farm);
+    changed.retain(|path| !tells(path));
+    assert_eq!(changed, [""; 0].map(PathBuf::from));
 }
 
 #[test]
