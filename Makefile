@@ -29,6 +29,9 @@ torture:                ## what takes minutes: killed and refused at every syste
 	$(CARGO) test --release --locked --test hosts -- --include-ignored --nocapture --test-threads=3
 	PROPTEST_CASES=20000 $(CARGO) test --release --locked --test model -- --nocapture
 
+replay:                 ## a month of a real farm in simulated time, with all that goes wrong at once; whether the account adds up
+	$(CARGO) test --release --locked --test replay -- --include-ignored --nocapture --test-threads=1
+
 # TREE is a git repository of FrugalBuilds, PRELUDE the file fwmakepkg, REVISION what of it is read.
 agreement:              ## whether each recipe of TREE is read as a plain bash with PRELUDE reads it
 	@test -n "$(TREE)" && test -n "$(PRELUDE)" || \
@@ -87,4 +90,4 @@ clean:                  ## what was compiled, and the demo
 help:                   ## this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' Makefile | expand -t 18
 
-.PHONY: build demo test torture agreement bench lint install install-master install-builder install-config clean help
+.PHONY: build demo test torture replay agreement bench lint install install-master install-builder install-config clean help

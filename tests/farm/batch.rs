@@ -64,6 +64,8 @@ fn a_batch_that_is_held_back_is_published_once_all_of_it_is_built() {
         "not published: batch b is held back until all of it is built, 1 of 3 are: app waits, tool waits";
     assert!(farm.ok("syncpkg-why lib").contains(why), "{}", farm.ok("syncpkg-why lib"));
     assert_eq!(published(&farm), [""; 0]);
+    farm.later(2 * 3600).ok("syncpkgd --once");
+    assert_eq!(farm.files("sent"), [""; 0], "that it is held back is nothing for the admin");
     assert_eq!(build(&farm), "app", "others of the batch have what is held back");
     assert_eq!(published(&farm), [""; 0]);
     farm.is_sound();

@@ -10,7 +10,7 @@ use crate::build::first_error;
 use crate::config::Config;
 use crate::mail::{self, Alarm, FirstError, Kind, Sources, Unbuilt, disk_text, held_text, is_full};
 use crate::names::State;
-use crate::spool::{Spool, check, report};
+use crate::spool::{Spool, batch, check, report};
 
 /// What cannot be published for so long is the admin's business; what is mended sooner is not.
 const HELD: SignedDuration = SignedDuration::from_hours(1);
@@ -79,8 +79,9 @@ fn held(spool: &Spool, clock: &Clock) -> Result<Vec<Alarm>> {
         let (Some(report), Some(why)) = (entry.report(spool)?, report::why_held(spool, &entry)?) else {
             continue;
         };
+        let waits = why.contains(publish::LATER) || why.contains(batch::BACK);
         let kept = durable::present(&spool.hold(&id, epoch))?;
-        if kept && clock.now().duration_since(report.ended) >= HELD && !why.contains(publish::LATER) {
+        if kept && clock.now().duration_since(report.ended) >= HELD && !waits {
             let text = held_text(&report.item().to_string(), report.ended, &why);
             alarms.push(Alarm { kind: Kind::Held, key: format!("{id}.{epoch}"), text });
         }

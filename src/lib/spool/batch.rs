@@ -185,6 +185,9 @@ impl HeldBack {
     }
 }
 
+/// What is said of what is built and held back: the admin has nothing to do about that.
+pub const BACK: &str = "is held back until all of it is built";
+
 /// How many packages are named that keep a batch back.
 const NAMED: usize = 3;
 
@@ -195,10 +198,7 @@ fn said(batch: &Word, built: usize, open: &[String]) -> String {
         more => format!(", and {more} more"),
     };
     let all = built + open.len();
-    format!(
-        "batch {batch} is held back until all of it is built, {built} of {all} are: {}{more}",
-        named.join(", ")
-    )
+    format!("batch {batch} {BACK}, {built} of {all} are: {}{more}", named.join(", "))
 }
 
 fn verb(state: State) -> &'static str {
