@@ -59,8 +59,7 @@ impl Web {
         fs::create_dir(farm.at("cgi")).unwrap();
         fs::copy(program("syncweb"), farm.at("cgi/control")).unwrap();
         fs::write(farm.at("htpasswd"), PASSWORDS).unwrap();
-        let (port, apache) =
-            (0..5).find_map(|_| started(&farm, module, seconds)).expect("no port for apache");
+        let (port, apache) = (0..5).find_map(|_| started(&farm, module, seconds)).unwrap();
         Some(Self { farm, port, apache })
     }
 

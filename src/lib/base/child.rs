@@ -5,6 +5,7 @@ use std::io::{self, PipeReader, Read, Seek, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitStatus, Output, Stdio};
+use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -12,12 +13,26 @@ use rustix::fs::{MemfdFlags, OFlags, fcntl_setfl, memfd_create};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
 
+/// Read by whoever waits for a child of his own.
+static WAITING: RwLock<()> = RwLock::new(());
+
+fn waiting() -> RwLockReadGuard<'static, ()> {
+    WAITING.read().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Returns, if nobody waits for a child here, what keeps everybody from starting one: whoever buries the dead of others must
+/// not take one that is waited for, and cannot tell them apart.
+pub fn none_is_awaited() -> Option<RwLockWriteGuard<'static, ()>> {
+    WAITING.try_write().ok()
+}
+
 /// Runs `command` to its end and returns its status and what it wrote, as [`Command::output`], which panics when a
 /// pipe cannot be read.
 ///
 /// # Errors
 /// It does not start, or what it writes cannot be read.
 pub fn output(mut command: Command) -> io::Result<Output> {
+    let _waiting = waiting();
     // Not a second pipe, which would have to be emptied while the first one is.
     let mut said = File::from(memfd_create("said", MemfdFlags::CLOEXEC)?);
     let mut child = command.stdout(Stdio::piped()).stderr(said.try_clone()?).spawn()?;
@@ -47,6 +62,7 @@ pub struct Ran {
 /// # Errors
 /// It does not start, or cannot be watched; then too nothing of it is left.
 pub fn limited(mut command: Command, input: &[u8], limit: Duration, most: usize) -> io::Result<Ran> {
+    let _waiting = waiting();
     // Not a pipe, which would have to be filled while the other one is emptied, and breaks when nobody reads it.
     let mut letter = File::from(memfd_create("input", MemfdFlags::CLOEXEC)?);
     letter.write_all(input)?;

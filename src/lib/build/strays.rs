@@ -11,7 +11,7 @@ use rustix::process::{
     Pid, Signal, WaitOptions, getpgrp, getpid, kill_process, set_child_subreaper, waitpid,
 };
 
-use crate::base::{Error, Result};
+use crate::base::{Error, Result, child};
 
 /// The variable by which a build's processes are known.
 pub const MARK: &str = "SYNCPKG_CLAIM";
@@ -63,8 +63,12 @@ fn end_one(orphan: Pid, word: Option<&str>) -> bool {
         // A child of this process: nobody else gets its number before it was waited for.
         let _ = kill_process(orphan, Signal::KILL);
     }
-    let options = if ours { WaitOptions::empty() } else { WaitOptions::NOHANG };
-    let _ = waitpid(Some(orphan), options);
+    if ours {
+        let _ = waitpid(Some(orphan), WaitOptions::empty());
+    } else if let Some(_nobody) = child::none_is_awaited() {
+        // It may be a child of another thread, with a group of its own, as `timeout` makes one.
+        let _ = waitpid(Some(orphan), WaitOptions::NOHANG);
+    }
     ours
 }
 
@@ -120,6 +124,20 @@ mod tests {
         assert!(!is_ours(stray) && is_ours(kept));
         end(Pid::from_child(&two), Some("b1.two"));
         assert!(!is_ours(kept));
+    }
+
+    #[test]
+    fn a_child_that_another_thread_waits_for_is_not_buried() {
+        adopt().unwrap();
+        let mut command = Command::new("sh");
+        std::os::unix::process::CommandExt::process_group(&mut command, 0);
+        // It is dead long before its output, which the other one holds, has ended.
+        command.args(["-c", "sleep 1 & exit 3"]);
+        let waits = std::thread::spawn(|| child::output(command));
+        while !waits.is_finished() {
+            end(Pid::from_raw(i32::MAX).unwrap(), None);
+        }
+        assert_eq!(waits.join().unwrap().unwrap().status.code(), Some(3));
     }
 
     #[test]
