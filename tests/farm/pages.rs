@@ -38,3 +38,14 @@ fn the_pages_live_in_a_real_browser() {
         }
     }
 }
+
+#[test]
+fn a_mail_that_was_given_up_is_on_the_front_page() {
+    let farm = Farm::new();
+    let place = farm.at("spool/post/given-up");
+    std::fs::create_dir_all(&place).unwrap();
+    std::fs::write(place.join("a.digest.eml"), "Subject: x\n\n").unwrap();
+    farm.ok("syncpkg-stats");
+    let front = std::fs::read_to_string(farm.at("www/index.html")).unwrap();
+    assert!(front.contains("look into post/given-up"), "{front}");
+}

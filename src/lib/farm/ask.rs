@@ -1,6 +1,8 @@
 //! Asking for builds: from what somebody names (a package, a version, a recipe's path) to tickets.
 
+mod hand_in;
 mod look;
+mod wish;
 
 use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
@@ -9,10 +11,9 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-
+pub use self::hand_in::hand_in;
 use self::look::Look;
-use super::drop_box::{self, Request};
+pub use self::wish::Wish;
 use super::operand::{Operand, Wanted, operand};
 use crate::base::output::{Progress, SILENT, inert};
 use crate::base::{Clock, Error, Result};
@@ -21,46 +22,7 @@ use crate::names::{Arch, Id, Item, Name, Priority, Revision, Tree, Word};
 use crate::spool::Spool;
 use crate::spool::batch::{self, Member};
 use crate::spool::queue::{Answer, Ask, Batch};
-use crate::tree::{self, Desk, Recipe, Repository};
-
-/// How somebody asks; the options of `syncpkg-enqueue`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Wish {
-    /// Of this tree only.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub tree: Option<Tree>,
-    /// For these architectures only.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub archs: Vec<Arch>,
-    /// How urgent; a push when not said.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub priority: Option<Priority>,
-    /// At this revision; the tip when not said.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub revision: Option<String>,
-    /// That revision, where somebody has just found it in the repository.
-    #[serde(skip)]
-    pub found: Option<Revision>,
-    /// Whom to tell instead of the recipe's maintainer.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub maintainer: Option<String>,
-    /// What the tickets belong to.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub batch: Option<Word>,
-    /// The batch is published only once all of it is built.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    pub hold_publish: bool,
-    /// Although it failed, or is published.
-    pub force: bool,
-    /// Why.
-    pub reason: String,
-    /// Nobody in person asks: what was aborted stays so.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    pub spare_aborted: bool,
-    /// Paths that are no recipes, and removed ones, are passed over (a list of changed files).
-    pub passes_over: bool,
-}
+use crate::tree::{self, Desk, Recipe};
 
 /// What became of one version that was asked for, or of an operand that came to nothing.
 #[derive(Debug, Clone)]
@@ -80,27 +42,6 @@ pub struct Asker<'a> {
     pub patience: Duration,
     /// Told how many of how many things of a kind are done.
     pub progress: Progress,
-}
-
-impl Wish {
-    /// Returns it as options of syncpkg-enqueue.
-    pub fn words(&self) -> Vec<String> {
-        let archs: Vec<&str> = self.archs.iter().map(Arch::as_str).collect();
-        let options = [
-            ("--tree", self.tree.as_ref().map(Tree::to_string)),
-            ("--arch", Some(archs.join(","))),
-            ("--priority", self.priority.map(|priority| priority.to_string())),
-            ("--revision", self.revision.clone()),
-            ("--maintainer", self.maintainer.clone()),
-            ("--batch", self.batch.as_ref().map(Word::to_string)),
-            ("--reason", Some(self.reason.clone())),
-        ];
-        let given = options.into_iter().filter_map(|(option, value)| Some((option, value?)));
-        let given = given.filter(|(_, value)| !value.is_empty());
-        let words = given.map(|(option, value)| format!("{option}={value}"));
-        let words = words.chain(self.force.then(|| "--force".to_owned()));
-        words.chain(self.hold_publish.then(|| "--hold-publish".to_owned())).collect()
-    }
 }
 
 impl<'a> Asker<'a> {
@@ -371,71 +312,5 @@ impl One<'_> {
             spare_aborted: wish.spare_aborted || wish.priority == Some(Priority::Unbuilt),
             published: tree::published(section, &recipe.subpkgs, version, release, &self.arch)?,
         })
-    }
-}
-
-/// Asks the spool's owner for builds of `operands`: what can be judged without reading recipes is judged here,
-/// and the revision is fixed now. Returns what was handed in, and what was wrong with the rest.
-///
-/// # Errors
-/// A revision that is not there, a drop box this user may not use.
-pub fn hand_in(
-    config: &Config,
-    spool: &Spool,
-    operands: &[String],
-    wish: &Wish,
-    directory: Option<&Path>,
-    clock: &Clock,
-) -> Result<Vec<(String, Result<()>)>> {
-    if wish.maintainer.is_some() {
-        return Err(Error::wrong(
-            "cannot hand in the request: only the spool's owner says whom to tell instead",
-        ));
-    }
-    if wish.hold_publish {
-        return Err(Error::wrong("cannot hand in the request: only the spool's owner holds a batch back"));
-    }
-    let (mut by_tree, mut handed): (BTreeMap<Tree, Vec<String>>, Vec<_>) = Default::default();
-    for text in operands.iter().map(|text| text.trim()) {
-        let (tree, wanted) = match operand(config, text, wish.tree.as_ref(), directory) {
-            Ok(read) => read,
-            Err(_) if wish.passes_over && (text.is_empty() || text.contains('/')) => continue,
-            Err(error) => {
-                handed.push((text.to_owned(), Err(error)));
-                continue;
-            }
-        };
-        let section =
-            config.tree.get(&tree).ok_or_else(|| Error::wrong(format!("there is no tree {tree}")))?;
-        let items = by_tree.entry(tree).or_default();
-        match wanted {
-            Wanted::Path(path) => items.extend(tree::recipes_of(&[path], section)),
-            Wanted::Name(name) => items.push(name.to_string()),
-            Wanted::Version(item) => items.push(item.to_string()),
-        }
-    }
-    for (tree, mut items) in by_tree {
-        items.dedup();
-        if items.is_empty() {
-            continue;
-        }
-        let revision = revision(config, &tree, &items, wish)?;
-        let wish = Wish { tree: Some(tree), revision, ..wish.clone() };
-        drop_box::hand_in(&spool.at("drop"), &Request::Enqueue { items: items.clone(), wish }, clock)?;
-        handed.extend(items.into_iter().map(|item| (item, Ok(()))));
-    }
-    Ok(handed)
-}
-
-/// A path is asked for at a revision, a name for whatever revision has its version.
-fn revision(config: &Config, tree: &Tree, items: &[String], wish: &Wish) -> Result<Option<String>> {
-    let Some(section) = config.tree.get(tree) else { return Ok(None) };
-    let repository = Repository::new(tree, section);
-    match &wish.revision {
-        Some(name) => repository.resolve(name).map(|revision| Some(revision.to_string())),
-        None if items.iter().any(|item| item.contains('/')) => {
-            repository.tip().map(|revision| Some(revision.to_string()))
-        }
-        None => Ok(None),
     }
 }

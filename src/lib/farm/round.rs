@@ -60,7 +60,12 @@ impl Round {
 ///
 /// # Errors
 /// The round could not be begun.
-pub fn go(config: &Config, spool: &Spool, doing: &dyn Fn(&str), clock: &Clock) -> Result<Option<Round>> {
+pub fn go(
+    config: &Config,
+    spool: &Spool,
+    doing: &(dyn Fn(&str) + Sync),
+    clock: &Clock,
+) -> Result<Option<Round>> {
     spool.stays()?;
     let Some(lock) = lock::if_free(&spool.at("lock").join("round"))? else { return Ok(None) };
     let before =
@@ -85,8 +90,9 @@ pub fn go(config: &Config, spool: &Spool, doing: &dyn Fn(&str), clock: &Clock) -
     doing("sweeps");
     round.part(check::sweep(spool).map(|()| Vec::new()));
     round.part(expire_daily(config, spool, clock).map(|()| Vec::new()));
-    doing("writes the site");
-    round.part(super::site::write(config, spool, &|_, _| (), clock).map(|_| Vec::new()));
+    let progress = |_, _| doing("writes the site");
+    progress(0, 0);
+    round.part(super::site::write(config, spool, &progress, clock).map(|_| Vec::new()));
     let errors: String = round.errors.iter().map(|error| format!("{}\n", line(error))).collect();
     durable::replace(&record(spool), format!("{}\n{errors}", clock.now()).as_bytes())?;
     drop(lock);

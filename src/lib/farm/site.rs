@@ -11,10 +11,11 @@ use super::unbuilt;
 use crate::base::{Clock, Error, Result, durable};
 use crate::build::first_error;
 use crate::config::Config;
+use crate::mail;
 use crate::names::{Name, Tree};
 use crate::spool::Spool;
 use crate::tree::{self, Desk};
-use crate::web::{self, Counts, Facts, FirstError, Shipped, Sources, UnbuiltRow, Written};
+use crate::web::{self, Counts, Facts, FirstError, Shipped, Sources, UnbuiltRow, Undelivered, Written};
 
 /// How old what is known to be missing may be on the pages; a look through the trees costs seconds.
 const FRESH: Duration = Duration::from_secs(3600);
@@ -41,8 +42,13 @@ pub fn write(
         free: durable::available(spool.root()).ok(),
         // Pages without this list are better than none; what is wrong with the tree is said by syncpkg-unbuilt.
         unbuilt: missing(config, spool, clock).ok(),
+        undelivered: mail::given_up(spool)?.into_iter().map(undelivered).collect(),
     };
     web::site::write(config, spool, &facts, &sources, clock)
+}
+
+fn undelivered(letter: mail::GivenUp) -> Undelivered {
+    Undelivered { to: letter.to, since: letter.at, error: letter.error }
 }
 
 fn is_published(config: &Config, shipped: &Shipped<'_>) -> Result<bool> {

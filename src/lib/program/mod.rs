@@ -4,18 +4,19 @@
 //! Owns: the common options, exit statuses, `program: text` lines, "root acts as the spool's owner".
 
 mod cgi;
+mod environment;
 mod identity;
 mod options;
 mod service;
 mod show;
+mod status;
 mod there;
 
-use std::io::{IsTerminal, Read, Write};
+use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Parser;
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::base::error::Kind;
 use crate::base::output::{Out, inert};
@@ -30,10 +31,12 @@ use crate::spool::listed::Listed;
 use crate::tree::{self, Desk};
 
 pub use cgi::cgi;
+pub use environment::{current_dir, host_name, input, input_lines, is_unheard, variable, variables};
 pub use identity::Caller;
 pub use options::{Abilities, Common, Json};
 pub use service::service;
 pub use show::{objects, table};
+pub use status::{Status, Tally};
 
 /// What a program finds when it starts: all that the library must not look for itself.
 pub struct Scene<'a> {
@@ -245,64 +248,6 @@ impl Scene<'_> {
     }
 }
 
-/// How a program ends when it was not stopped by an error.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Status {
-    /// 0.
-    Done,
-    /// 1: the answer is no, and was given.
-    No,
-    /// 2: some operand was wrong, and it was said.
-    Wrong,
-    /// 75: some operand is to be tried again, and it was said.
-    Again,
-    /// That of another program, which has said why.
-    Other(u8),
-}
-
-impl Status {
-    fn code(self) -> u8 {
-        match self {
-            Status::Done => 0,
-            Status::No => Kind::No.status(),
-            Status::Wrong => Kind::Wrong.status(),
-            Status::Again => Kind::Again.status(),
-            Status::Other(status) => status,
-        }
-    }
-}
-
-/// Adds up the ends of several operands.
-#[derive(Debug, Default, Clone, Copy)]
-pub struct Tally {
-    done: usize,
-    no: usize,
-    wrong: usize,
-    again: usize,
-}
-
-impl Tally {
-    /// Counts one operand.
-    pub fn add<T>(&mut self, end: &Result<T>) {
-        match end.as_ref().map_err(|error| error.kind) {
-            Ok(_) => self.done += 1,
-            Err(Kind::No) => self.no += 1,
-            Err(Kind::Wrong | Kind::Denied) => self.wrong += 1,
-            Err(Kind::Again) => self.again += 1,
-        }
-    }
-
-    /// Returns the status of all.
-    pub fn status(self) -> Status {
-        match self {
-            Tally { again: 1.., .. } => Status::Again,
-            Tally { wrong: 1.., .. } => Status::Wrong,
-            Tally { done: 0, no: 1.., .. } => Status::No,
-            Tally { .. } => Status::Done,
-        }
-    }
-}
-
 /// Runs a program: options, configuration, `main`, exit status. `common` finds the common options among its own. With a
 /// spool on another host the program runs there instead.
 pub fn run<A: Parser>(
@@ -364,62 +309,9 @@ pub fn run_hook<A: Parser>(
     ExitCode::SUCCESS
 }
 
-/// Returns the environment variable `name` if it is set and UTF-8; hooks are spoken to that way.
-pub fn variable(name: &str) -> Option<String> {
-    std::env::var(name).ok()
-}
-
-/// Returns the environment variables `PREFIX0`, `PREFIX1`, … as many as are set in a row.
-pub fn variables(prefix: &str) -> Vec<String> {
-    (0..).map_while(|n| variable(&format!("{prefix}{n}"))).collect()
-}
-
-/// Returns the directory the program was started in.
-///
-/// # Errors
-/// It has vanished.
-pub fn current_dir() -> Result<PathBuf> {
-    std::env::current_dir().map_err(|source| Error::io("find", "the current directory", source))
-}
-
-/// Reads all of standard input as lines; broken UTF-8 is replaced, so that no name can match it.
-///
-/// # Errors
-/// Standard input cannot be read.
-pub fn input_lines() -> Result<Vec<String>> {
-    let mut bytes = Vec::new();
-    std::io::stdin()
-        .lock()
-        .read_to_end(&mut bytes)
-        .map_err(|source| Error::io("read", "standard input", source))?;
-    Ok(String::from_utf8_lossy(&bytes).lines().map(str::to_owned).collect())
-}
-
 /// Returns where recipes may be read by somebody who may not own `spool`.
 pub fn desk(spool: Option<&Spool>) -> Desk {
     Desk { scratch: tree::roomy(std::env::temp_dir()), kept: spool.map(|spool| spool.at("cache")), progress }
-}
-
-/// Tells whether nobody reads standard output any more: the connection it goes through was cut.
-pub fn is_unheard() -> bool {
-    let stdout = rustix::stdio::stdout();
-    let mut fds = [PollFd::from_borrowed_fd(stdout, PollFlags::empty())];
-    let _ = poll(&mut fds, Some(&Timespec::default()));
-    fds.iter().any(|fd| fd.revents().intersects(PollFlags::ERR | PollFlags::HUP))
-}
-
-/// Reads at most `limit` bytes of standard input.
-///
-/// # Errors
-/// It cannot be read.
-pub fn input(limit: u64) -> Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    std::io::stdin()
-        .lock()
-        .take(limit)
-        .read_to_end(&mut bytes)
-        .map_err(|source| Error::io("read", "standard input", source))?;
-    Ok(bytes)
 }
 
 /// Shows, on a terminal and only there, how many of how many things of a kind are done.
@@ -436,11 +328,6 @@ const MANY: usize = 64;
 /// Says something on stderr for `program`.
 pub fn say(program: &str, text: &str) {
     talk(program, text);
-}
-
-/// Returns this host's name.
-pub fn host_name() -> String {
-    inert(&rustix::system::uname().nodename().to_string_lossy())
 }
 
 fn complain(program: &str, error: &Error) {
@@ -462,26 +349,4 @@ fn talk(program: &str, text: &str) {
 /// A stderr that is gone is no reason to fail.
 fn raw(line: &str) {
     let _ = writeln!(std::io::stderr(), "{line}");
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn status(ends: &[Result<()>]) -> Status {
-        let mut tally = Tally::default();
-        ends.iter().for_each(|end| tally.add(end));
-        tally.status()
-    }
-
-    #[test]
-    fn the_worst_of_several_operands_decides() {
-        let (no, wrong, again) =
-            (|| Err(Error::no("n")), || Err(Error::wrong("w")), || Err(Error::again("a")));
-        assert_eq!(status(&[Ok(()), wrong(), again(), no()]), Status::Again);
-        assert_eq!(status(&[Ok(()), wrong(), no()]), Status::Wrong);
-        assert_eq!(status(&[Ok(()), no()]), Status::Done);
-        assert_eq!(status(&[no(), no()]), Status::No);
-        assert_eq!(status(&[]), Status::Done);
-    }
 }

@@ -15,6 +15,19 @@ pub struct Facts {
     pub unbuilt: Option<Vec<UnbuiltRow>>,
     /// Free space of the spool's file system, bytes.
     pub free: Option<u64>,
+    /// The mails that nobody took.
+    pub undelivered: Vec<Undelivered>,
+}
+
+/// A mail that nobody took for so long that it is tried no more.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Undelivered {
+    /// Whose it was.
+    pub to: String,
+    /// When it was written, if that is known.
+    pub since: Option<Timestamp>,
+    /// Why it was not taken, when it was tried last.
+    pub error: String,
 }
 
 /// What a ticket that was built has made.

@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, HashSet};
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::UnbuiltRow;
 use super::model::{BuilderRow, Counts, FileRow, TicketRow, Try};
 use super::say::line;
+use super::{UnbuiltRow, Undelivered};
 use crate::base::error::readable;
 use crate::base::{Clock, Result, durable};
 use crate::config::Config;
@@ -284,6 +284,10 @@ fn ended(spool: &Spool, report: &Report) -> Result<Try> {
 }
 
 /// Returns a harmless copy.
+pub(super) fn undelivered(mail: &Undelivered) -> Undelivered {
+    Undelivered { to: line(&mail.to, LONGEST_NAME), since: mail.since, error: line(&mail.error, LONGEST) }
+}
+
 pub(super) fn unbuilt(row: &UnbuiltRow) -> UnbuiltRow {
     UnbuiltRow {
         path: line(&row.path, LONGEST),

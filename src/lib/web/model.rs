@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::refresh::Open;
-use super::{Need, UnbuiltRow};
+use super::{Need, UnbuiltRow, Undelivered};
 use crate::names::{Id, Priority, State};
 use crate::spool::aside::Aside;
 use crate::spool::expire::Expired;
@@ -24,6 +24,8 @@ pub struct Model {
     pub paused: bool,
     /// Free space for the spool, bytes.
     pub free: Option<u64>,
+    /// The mails that nobody took.
+    pub undelivered: Vec<Undelivered>,
     /// The accounting.
     pub counts: Counts,
     /// What a person has to look at, most urgent first.

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use serde::Serialize;
 
+use super::Undelivered;
 use super::model::{Model, Row, StandRow, TicketRow};
 use super::say::{package_dir, segment};
 use crate::config::Bytes;
@@ -28,7 +29,7 @@ pub enum Turn {
 pub struct Need {
     /// Whose turn it is.
     pub turn: Turn,
-    /// In one word: a state, or `paused`, `aside`, `away`, `disk`, `held`, `bad`, `unbuilt`.
+    /// In one word: a state, or `paused`, `aside`, `away`, `disk`, `mail`, `held`, `bad`, `unbuilt`.
     pub kind: &'static str,
     /// What it is about.
     pub what: String,
@@ -87,7 +88,24 @@ fn farm(model: &Model) -> Vec<Need> {
         let why = "they could not be read; syncpkg-check says why";
         needs.push(Need::admin("bad", format!("{many} in quarantine"), "help/index.html", why));
     }
+    needs.extend(undelivered(model));
     needs
+}
+
+/// One line for each address, however many mails nobody took.
+fn undelivered(model: &Model) -> Vec<Need> {
+    let mut by_address: BTreeMap<&str, Vec<&Undelivered>> = BTreeMap::new();
+    for mail in &model.undelivered {
+        by_address.entry(&mail.to).or_default().push(mail);
+    }
+    let need = |(to, mails): (&str, Vec<&Undelivered>)| {
+        let error = mails.last().map_or("", |mail| &mail.error);
+        let what = format!("{} to {to}", plural(mails.len(), "mail"));
+        let why = format!("not taken for five days: {error}; look into post/given-up");
+        let since = mails.iter().filter_map(|mail| mail.since).min();
+        Need { since, ..Need::admin("mail", what, "help/index.html", why) }
+    };
+    by_address.into_iter().map(need).collect()
 }
 
 fn builders(model: &Model) -> impl Iterator<Item = Need> {

@@ -181,50 +181,40 @@ fn log(item: &str) -> Vec<u8> {
 /// A farm with something of everything.
 pub(super) fn day() -> Sample {
     let mut farm = Sample::empty();
-    let times = |a, b| (a, b);
-    let built = Outcome::Built;
-    farm.run(
-        "gtk+2-2.24.31-1-x86_64",
-        "b1",
-        times("2026-11-20T08:00:00Z", "2026-11-20T08:14:00Z"),
-        built,
-        ("", ""),
-    );
-    let zlib = farm.run(
-        "zlib-1.3-1-x86_64",
-        "b1",
-        times("2026-11-22T06:10:00Z", "2026-11-22T06:12:10Z"),
-        built,
-        ("", ""),
-    );
-    let held = farm.run(
-        "openssl-3.0.9-2-x86_64",
-        "b2",
-        times("2026-11-22T07:00:00Z", "2026-11-22T07:21:00Z"),
-        built,
-        ("", ""),
-    );
-    farm.run(
-        "gtk+2-2.24.33-1-x86_64",
-        "b1",
-        times("2026-11-21T09:00:00Z", "2026-11-21T09:09:00Z"),
-        Outcome::Failed,
-        ("build", "the command exited with status 2"),
-    );
-    farm.run(
-        "vim-9.1-1-i686",
-        "b3",
-        times("2026-11-22T09:05:00Z", "2026-11-22T09:09:31Z"),
-        Outcome::Failed,
-        ("check", "3 of 412 tests failed"),
-    );
-    farm.run(
-        "mc-4.8.30-1-i686",
-        "b3",
-        times("2026-11-22T10:00:00Z", "2026-11-22T10:01:00Z"),
-        built,
-        ("", ""),
-    );
+    ended(&mut farm);
+    troubled(&mut farm);
+    at_work(&mut farm);
+    farm.facts.free = Some(48 << 30);
+    farm.facts.unbuilt = Some(vec![UnbuiltRow {
+        path: "source/network/wget/FrugalBuild".to_owned(),
+        item: "wget-1.24-1-x86_64".to_owned(),
+        tree: "current".to_owned(),
+        since: "2026-11-18T10:00:00Z".parse().unwrap(),
+        cause: "never enqueued: its push was not seen".to_owned(),
+        maintainer: Some("Anna Nagy <anna@frugalware.example.org>".to_owned()),
+    }]);
+    farm.at("2026-11-22T12:12:00Z")
+}
+
+/// What was built and what failed; one thing is held.
+fn ended(farm: &mut Sample) {
+    let compiler = ("build", "the command exited with status 2");
+    let tests = ("check", "3 of 412 tests failed");
+    let (built, failed, fine) = (Outcome::Built, Outcome::Failed, ("", ""));
+    let mut run = |item, builder, from, to, outcome, why| farm.run(item, builder, (from, to), outcome, why);
+    run("gtk+2-2.24.31-1-x86_64", "b1", "2026-11-20T08:00:00Z", "2026-11-20T08:14:00Z", built, fine);
+    let zlib = run("zlib-1.3-1-x86_64", "b1", "2026-11-22T06:10:00Z", "2026-11-22T06:12:10Z", built, fine);
+    let held =
+        run("openssl-3.0.9-2-x86_64", "b2", "2026-11-22T07:00:00Z", "2026-11-22T07:21:00Z", built, fine);
+    run("gtk+2-2.24.33-1-x86_64", "b1", "2026-11-21T09:00:00Z", "2026-11-21T09:09:00Z", failed, compiler);
+    run("vim-9.1-1-i686", "b3", "2026-11-22T09:05:00Z", "2026-11-22T09:09:31Z", failed, tests);
+    run("mc-4.8.30-1-i686", "b3", "2026-11-22T10:00:00Z", "2026-11-22T10:01:00Z", built, fine);
+    std::fs::write(farm.spool.hold_reason(&held, 1), "the signing key has expired\n").unwrap();
+    farm.published.insert(zlib);
+}
+
+/// What two builders could not build, and what somebody aborted.
+fn troubled(farm: &mut Sample) {
     farm.set("2026-11-22T11:00:00Z");
     farm.ask("libreoffice-24.2-1-x86_64", |_| {});
     for (who, now) in [("b2", "2026-11-22T11:10:00Z"), ("b1", "2026-11-22T11:30:00Z")] {
@@ -242,6 +232,10 @@ pub(super) fn day() -> Sample {
     farm.set("2026-11-22T12:00:00Z");
     let wrong = farm.ask("nethack-3.7-1-x86_64", |_| {});
     abort::abort(&farm.spool, wrong.as_str(), "janny", "pushed by mistake", &farm.clock).unwrap();
+}
+
+/// What is being built and what waits.
+fn at_work(farm: &mut Sample) {
     farm.ask("bash-5.2-1-x86_64", |_| {});
     farm.set("2026-11-22T12:01:00Z");
     farm.ask("bash-5.2-2-x86_64", |_| {});
@@ -261,16 +255,4 @@ pub(super) fn day() -> Sample {
         farm.seen(who, when);
     }
     builder::pause(&farm.spool, &"b2".parse().unwrap()).unwrap();
-    std::fs::write(farm.spool.hold_reason(&held, 1), "the signing key has expired\n").unwrap();
-    farm.published.insert(zlib);
-    farm.facts.free = Some(48 << 30);
-    farm.facts.unbuilt = Some(vec![UnbuiltRow {
-        path: "source/network/wget/FrugalBuild".to_owned(),
-        item: "wget-1.24-1-x86_64".to_owned(),
-        tree: "current".to_owned(),
-        since: "2026-11-18T10:00:00Z".parse().unwrap(),
-        cause: "never enqueued: its push was not seen".to_owned(),
-        maintainer: Some("Anna Nagy <anna@frugalware.example.org>".to_owned()),
-    }]);
-    farm.at("2026-11-22T12:12:00Z")
 }

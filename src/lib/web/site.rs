@@ -132,22 +132,10 @@ impl Work<'_> {
         open: &BTreeMap<String, Open>,
         writer: &mut Writer<'_>,
     ) -> Result<(BTreeMap<String, Fresh>, Ledger)> {
-        let places = self.places()?;
-        let holds = Holds::of(self.spool)?;
-        let gone = self.gone(index)?;
-        let names: BTreeSet<&String> =
-            places.keys().chain(open.keys()).chain(gone.keys()).chain(index.packages.keys()).collect();
-        let strays = self.strays(index, &holds)?;
+        let (places, holds, gone) = (self.places()?, Holds::of(self.spool)?, self.gone(index)?);
         let none = BTreeMap::new();
         let place = |name: &String| places.get(name).unwrap_or(&none);
-        let changed = |name: &&&String| {
-            let open = open.get(**name).map_or(0, |open| open.stamp);
-            let known = index.packages.get(**name);
-            gone.contains_key(**name)
-                || strays.contains(**name)
-                || known.is_none_or(|known| self.has_changed(known, place(name), open, &holds))
-        };
-        let names: Vec<&String> = names.iter().filter(changed).copied().collect();
+        let names = self.changed(index, open, &holds, &gone, &places)?;
         writer.written.looked = names.len();
         let ledger = Mutex::new(Ledger::new(self.cache.clone()));
         let round = Round {
@@ -162,39 +150,39 @@ impl Work<'_> {
         // With nothing known before, nothing is lost by a round that is killed: what is read need not be kept in memory.
         let anew = index.packages.is_empty();
         let before = &index.packages;
-        let work = |site: &Site<'_>, writer: &mut Writer<'_>, name: &&String| {
-            let mut fresh = refresh(&round, site, writer, (name, place(name), before.get(*name)))?;
+        let work = |site: &Site<'_>, writer: &mut Writer<'_>, name: &String| {
+            let mut fresh = refresh(&round, site, writer, (name, place(name), before.get(name)))?;
             if anew {
                 self.cache.keep_tickets(name, &fresh.tickets)?;
                 fresh.tickets = Vec::new();
             }
-            Ok(((*name).clone(), fresh))
+            Ok((name.clone(), fresh))
         };
         let fresh = self.share(&names, writer, &work)?;
-        let (mut kept, mut gone_paths) = (BTreeMap::new(), BTreeSet::new());
-        for (name, fresh) in fresh {
-            if let Some(known) = index.packages.get(&name) {
-                let (old, new) = (
-                    pages::package_paths(&name, &known.package),
-                    pages::package_paths(&name, &fresh.known.package),
-                );
-                gone_paths.extend(old.difference(&new).cloned());
-            }
-            match fresh.known.package.stands.is_empty() && fresh.known.package.counts.asked == 0 {
-                true => drop(index.packages.remove(&name)),
-                false => drop(index.packages.insert(name.clone(), fresh.known.clone())),
-            }
-            if !anew {
-                kept.insert(name, fresh);
-            }
-        }
-        // A badge may have become another package's, whose name ends in an architecture.
-        let taken = |path: &String| {
-            let name = path.strip_prefix("badge/").and_then(|name| name.strip_suffix(".svg"));
-            name.is_some_and(|name| index.packages.contains_key(name))
-        };
-        gone_paths.iter().filter(|path| !taken(path)).for_each(|path| writer.remove(path));
+        let kept = learn(index, fresh, !anew, writer);
         Ok((kept, ledger.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner)))
+    }
+
+    /// Returns the packages of which something may have changed.
+    fn changed(
+        &self,
+        index: &Index,
+        open: &BTreeMap<String, Open>,
+        holds: &Holds,
+        gone: &Gone,
+        places: &BTreeMap<String, BTreeMap<String, i64>>,
+    ) -> Result<Vec<String>> {
+        let (strays, none) = (self.strays(index, holds)?, BTreeMap::new());
+        let names: BTreeSet<&String> =
+            places.keys().chain(open.keys()).chain(gone.keys()).chain(index.packages.keys()).collect();
+        let changed = |name: &&String| {
+            let (place, open) =
+                (places.get(*name).unwrap_or(&none), open.get(*name).map_or(0, |open| open.stamp));
+            gone.contains_key(*name)
+                || strays.contains(*name)
+                || index.packages.get(*name).is_none_or(|known| self.has_changed(known, place, open, holds))
+        };
+        Ok(names.into_iter().filter(changed).cloned().collect())
     }
 
     /// Returns the directories of ended tickets and when each changed last, by package and tree.
@@ -312,6 +300,7 @@ impl Work<'_> {
             made: clock.now(),
             paused: self.spool.is_paused(),
             free: facts.free,
+            undelivered: facts.undelivered.iter().map(load::undelivered).collect(),
             counts,
             needs: Vec::new(),
             builders: load::builders(self.spool, config, clock)?,
@@ -359,4 +348,37 @@ impl Work<'_> {
         };
         self.share(&due, writer, &page).map(drop)
     }
+}
+
+/// Lets the index know what was read, and removes the pages that are no more. Returns what was read, if it is to be kept.
+fn learn(
+    index: &mut Index,
+    fresh: Vec<(String, Fresh)>,
+    keep: bool,
+    writer: &mut Writer<'_>,
+) -> BTreeMap<String, Fresh> {
+    let (mut kept, mut gone_paths) = (BTreeMap::new(), BTreeSet::new());
+    for (name, fresh) in fresh {
+        if let Some(known) = index.packages.get(&name) {
+            let (old, new) = (
+                pages::package_paths(&name, &known.package),
+                pages::package_paths(&name, &fresh.known.package),
+            );
+            gone_paths.extend(old.difference(&new).cloned());
+        }
+        match fresh.known.package.stands.is_empty() && fresh.known.package.counts.asked == 0 {
+            true => drop(index.packages.remove(&name)),
+            false => drop(index.packages.insert(name.clone(), fresh.known.clone())),
+        }
+        if keep {
+            kept.insert(name, fresh);
+        }
+    }
+    // A badge may have become another package's, whose name ends in an architecture.
+    let taken = |path: &String| {
+        let name = path.strip_prefix("badge/").and_then(|name| name.strip_suffix(".svg"));
+        name.is_some_and(|name| index.packages.contains_key(name))
+    };
+    gone_paths.iter().filter(|path| !taken(path)).for_each(|path| writer.remove(path));
+    kept
 }

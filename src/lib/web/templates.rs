@@ -183,7 +183,7 @@ fn state(value: &Value, page: &mut String) -> Formatted {
         "building" => "▸",
         "built" | "published" => "✓",
         "failed" | "failing" => "✗",
-        "trouble" | "disk" | "bad" | "aside" => "!",
+        "trouble" | "disk" | "mail" | "bad" | "aside" => "!",
         "away" => "?",
         "aborted" => "■",
         "superseded" => "»",

@@ -324,6 +324,8 @@ fn nothing_from_outside_acts_on_any_page() {
         maintainer: Some(evil.to_owned()),
     };
     farm.facts.unbuilt = Some(vec![row]);
+    farm.facts.undelivered =
+        vec![Undelivered { to: evil.to_owned(), since: Some(farm.clock.now()), error: evil.to_owned() }];
     farm.write().unwrap();
     for (path, text) in pages(&farm.config.site) {
         let bare = text.replace("<script src=\"", "");
@@ -338,6 +340,23 @@ fn nothing_from_outside_acts_on_any_page() {
         let acts = text.chars().find(|c| crate::base::output::acts(*c) && !matches!(c, '\n' | '\t'));
         assert_eq!(acts, None, "{path:?}");
     }
+}
+
+#[test]
+fn mails_that_nobody_took_are_the_admins_turn_a_line_for_each_address() {
+    let mut farm = Sample::empty();
+    let mail =
+        |to: &str, error: &str| Undelivered { to: to.to_owned(), since: None, error: error.to_owned() };
+    farm.facts.undelivered = vec![mail("ann@x", "no"), mail("bob@x", "full"), mail("ann@x", "gone")];
+    let needs = farm.model().needs;
+    let told: Vec<_> = needs.iter().map(|need| (need.kind, &*need.what, &*need.why)).collect();
+    assert_eq!(
+        told,
+        [
+            ("mail", "2 mails to ann@x", "not taken for five days: gone; look into post/given-up"),
+            ("mail", "1 mail to bob@x", "not taken for five days: full; look into post/given-up"),
+        ]
+    );
 }
 
 #[test]

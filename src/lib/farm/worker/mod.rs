@@ -3,6 +3,7 @@
 //! Invariant: a report is on this host's disk before it is delivered, and stays until the master has answered.
 
 mod attempt;
+mod homes;
 mod life;
 mod outbox;
 mod slots;
@@ -15,6 +16,7 @@ use std::thread::Scope;
 use std::time::Duration;
 
 use self::attempt::Attempt;
+pub use self::homes::{deliver_all, has_reports};
 use self::outbox::Outbox;
 use self::slots::Slots;
 use self::throttle::{Throttle, spare_memory};
@@ -26,9 +28,9 @@ use crate::base::{Clock, Error, Result, durable, lock};
 use crate::build;
 use crate::config::{Bytes, Config, Term};
 use crate::names::{Builder, Instance};
+use crate::spool::Claim;
 use crate::spool::builder::Profile;
 use crate::spool::claim::{Choice, Request};
-use crate::spool::{Claim, list};
 
 /// How long a builder waits before it tries again what it could not do.
 const PAUSE: Duration = Duration::from_secs(10);
@@ -63,41 +65,6 @@ pub fn name(config: &Config, given: Option<Builder>, host: &str) -> Result<Build
     }
     let short = host.split('.').next().unwrap_or_default().to_lowercase();
     short.parse().map_err(|error: Error| error.hint("set builder.name in the configuration, or give --name"))
-}
-
-/// Brings the master what waits for it here: the reports of every builder of this host, at work or not. Returns what
-/// people should know.
-///
-/// # Errors
-/// The master cannot take it now: it stays.
-pub fn deliver_all(config: &Config, master: &Master, host: &str, clock: &Clock) -> Result<Vec<String>> {
-    let mut lines = Vec::new();
-    for home in homes(config)? {
-        let outbox = Outbox::new(&home.join("outbox"), host);
-        // A builder that is at work knows best what it is at.
-        if let Some(_idle) = lock::if_free(&home.join("lock"))? {
-            outbox.give_back_interrupted()?;
-        }
-        lines.extend(outbox.deliver(master, config, clock, &|| {})?.unwrap_or_default());
-    }
-    Ok(lines)
-}
-
-/// Tells whether a builder of this host has left anything to deliver.
-///
-/// # Errors
-/// A directory that cannot be read.
-pub fn has_reports(config: &Config) -> Result<bool> {
-    let mut left = homes(config)?.into_iter().map(|home| list::names(&home.join("outbox")));
-    left.try_fold(false, |any, names| Ok(any || !names?.is_empty()))
-}
-
-/// The places of the builders of this host.
-fn homes(config: &Config) -> Result<Vec<PathBuf>> {
-    let names = list::names(&config.builder.work)?;
-    let builders = names.iter().filter(|name| name.parse::<Builder>().is_ok());
-    let homes = builders.map(|name| config.builder.work.join(name));
-    Ok(homes.filter(|home| home.join("outbox").is_dir()).collect())
 }
 
 /// What people have been told: a master that is away for a day is two lines in the log.
