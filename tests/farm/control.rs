@@ -325,3 +325,21 @@ fn run_by_a_person_it_says_what_it_is_for() {
     let farm = Farm::new();
     farm.no("syncweb", 2, "this is run by a web server, as CGI");
 }
+
+#[test]
+fn whoever_is_refused_before_his_form_was_read_gets_the_answer() {
+    let farm = Farm::new();
+    let (mut ours, theirs) = std::os::unix::net::UnixStream::pair().unwrap();
+    ours.write_all(FORCE.as_bytes()).unwrap();
+    ours.shutdown(std::net::Shutdown::Write).unwrap();
+    let theirs = std::os::fd::OwnedFd::from(theirs);
+    let mut syncweb = farm.command("syncweb");
+    syncweb.env("GATEWAY_INTERFACE", "CGI/1.1").env("REQUEST_METHOD", "POST");
+    syncweb.stdin(theirs.try_clone().unwrap()).stdout(theirs);
+    assert!(syncweb.status().unwrap().success());
+    // It holds the other end too.
+    drop(syncweb);
+    let mut answer = String::new();
+    ours.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("Status: 403"), "{answer}");
+}

@@ -15,6 +15,9 @@ use crate::web::control::Call;
 /// How long a body may take in all.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// The most that is read of a body nobody wants, bytes.
+const MOST: u64 = 1 << 20;
+
 /// Runs a program as a web server does: what a query says never becomes an option. Run by anybody else, it says so.
 pub fn cgi<A: Parser>(
     program: &'static str,
@@ -35,6 +38,9 @@ pub fn cgi<A: Parser>(
             complain(program, &error);
             scene.out.bytes(control::broken(&error).as_bytes())?;
         }
+        // To mod_cgid body and answer are one socket: one that is closed before all of the body was read is reset, and the
+        // visitor gets no answer. Whoever sends more than this, or is too slow, may go without.
+        let _ = std::io::copy(&mut body.take(MOST), &mut std::io::sink());
         Ok(0)
     })
 }
