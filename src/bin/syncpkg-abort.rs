@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use syncpkg::base::Result;
+use syncpkg::base::error::Kind;
 use syncpkg::farm::abort::{self, Wish};
 use syncpkg::names::Word;
 use syncpkg::program::{self, Common, Json, Scene, Status};
@@ -40,8 +41,10 @@ fn run(args: Args, scene: &mut Scene) -> Result<Status> {
     let by = args.by.unwrap_or_else(|| scene.caller.name());
     let wish = Wish { by, reason: args.reason };
     let mut what = args.what;
-    if let Some(batch) = &args.batch {
-        what.extend(abort::of_batch(&spool, batch)?);
+    match args.batch.map(|batch| abort::of_batch(&spool, &batch)) {
+        Some(Err(error)) if error.kind == Kind::No && !what.is_empty() => scene.say(&error.to_string()),
+        Some(ids) => what.extend(ids?),
+        None => {}
     }
     Ok(scene.for_all(&what, |scene, what| {
         if !owned {

@@ -53,6 +53,9 @@ fn all_of_a_batch_that_waits_or_builds_is_aborted_at_once() {
     farm.no("syncpkg-abort --batch b", 1, "cannot abort batch b: nothing of it waits or builds");
     farm.no("syncpkg-abort", 2, "");
     assert_eq!(farm.ok("syncpkg-ls --batch c --names"), "current/tool\n".replace("tool", "tool-1-1-x86_64"));
+    let ran = farm.run("syncpkg-abort --batch b tool");
+    assert_eq!((ran.status, farm.states("waiting").len()), (0, 0), "the operand beside it is done: {ran:?}");
+    assert!(ran.err.contains("nothing of it waits or builds"), "{ran:?}");
     farm.is_sound();
 }
 

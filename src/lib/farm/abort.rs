@@ -6,7 +6,7 @@ use crate::base::{Clock, Error, Result};
 use crate::names::Word;
 use crate::spool::abort as mailbox;
 use crate::spool::listed::Listed;
-use crate::spool::{Entry, Spool, list};
+use crate::spool::{Entry, InOrder, Spool, list};
 
 /// Who wants it and why.
 #[derive(Debug, Clone)]
@@ -32,10 +32,9 @@ pub fn abort(spool: &Spool, text: &str, wish: &Wish, clock: &Clock) -> Result<Ve
 /// # Errors
 /// `No` when there is nothing; a directory that cannot be read.
 pub fn of_batch(spool: &Spool, batch: &Word) -> Result<Vec<String>> {
-    let mut entries = list::waiting(spool)?;
-    entries.extend(list::building(spool)?);
     let mut ids = Vec::new();
-    for entry in entries {
+    for entry in InOrder::all(spool)?.chain(list::building(spool)?.into_iter().map(Ok)) {
+        let entry = entry?;
         if readable(entry.ticket())?.is_some_and(|ticket| ticket.batch.as_ref() == Some(batch)) {
             ids.push(entry.name.id.to_string());
         }

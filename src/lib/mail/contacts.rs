@@ -38,9 +38,8 @@ impl<'a> Contacts<'a> {
     /// One that is none.
     pub fn new(spool: &'a Spool, config: &'a Config) -> Result<Self> {
         let mail = &config.mail;
-        for new in mail.address.values() {
-            configured("mail.address", new)?;
-        }
+        mail.address.values().try_for_each(|new| configured("mail.address", new).map(drop))?;
+        mail.optout.iter().try_for_each(|out| configured("mail.optout", out).map(drop))?;
         let list = mail.list.as_deref().map(|list| configured("mail.list", list)).transpose()?;
         Ok(Self { spool, mail, admin: configured("mail.admin", &mail.admin)?, list })
     }

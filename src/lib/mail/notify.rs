@@ -12,7 +12,7 @@ use super::contacts::Contacts;
 use super::digest::{self, Unbuilt};
 use super::memory;
 use super::note::{self, Audience, Note};
-use super::{FirstError, decide, post};
+use super::{FirstError, Mailer, decide, post};
 use crate::base::error::readable;
 use crate::base::{Clock, Result, durable, lock};
 use crate::config::Config;
@@ -77,6 +77,8 @@ const REFUSED: i64 = 7;
 pub fn notify(spool: &Spool, config: &Config, sources: &Sources, clock: &Clock) -> Result<Summary> {
     let _lock = lock::exclusive(&spool.at("lock").join("notify"), lock::PATIENCE)?;
     let contacts = Contacts::new(spool, config)?;
+    // What is wrong with the configuration is said before there is a mail that cannot be sent.
+    drop(Mailer::open(config)?);
     let mut round =
         Round { spool, config, sources, contacts, clock, summary: Summary::default(), error: None };
     // What is in the post already is told: nothing of it may be written once more.

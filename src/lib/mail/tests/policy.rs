@@ -166,6 +166,10 @@ fn an_address_of_the_configuration_stands_for_the_one_in_the_recipe() {
     farm.config.mail.address.insert("x@example.org".to_owned(), "nobody".to_owned());
     let error = farm.notify().unwrap_err();
     assert_eq!(error.to_string(), "cannot use mail.address \"nobody\": it is no address");
+    farm.config.mail.address.clear();
+    farm.config.mail.optout = vec!["ann".to_owned()];
+    let error = farm.notify().unwrap_err();
+    assert_eq!(error.to_string(), "cannot use mail.optout \"ann\": it is no address");
 }
 
 #[test]
