@@ -95,7 +95,7 @@ fn metrics(model: &Model) -> String {
         &of_arch(|it| i64::try_from(it.0).unwrap_or(i64::MAX)),
     );
     numbers(
-        "waiting_oldest_seconds",
+        "waiting_oldest_timestamp_seconds",
         "When the oldest waiting ticket was asked for, Unix time.",
         &of_arch(|it| it.1),
     );
@@ -117,12 +117,12 @@ fn metrics(model: &Model) -> String {
         .iter()
         .map(|builder| (format!("{{builder=\"{}\"}}", builder.name), builder.seen.as_second().to_string()))
         .collect();
-    numbers("builder_seen_seconds", "When a builder was last heard of, Unix time.", &seen);
+    numbers("builder_seen_timestamp_seconds", "When a builder was last heard of, Unix time.", &seen);
     numbers("paused", "Whether a person has paused all claims.", &alone(u8::from(model.paused).to_string()));
     if let Some(free) = model.free {
         numbers("free_bytes", "Free space of the spool's file system.", &alone(free.to_string()));
     }
-    numbers("made_seconds", "When this was made, Unix time.", &alone(model.made.as_second().to_string()));
+    numbers("made_timestamp_seconds", "When this was made, Unix time.", &alone(model.made.as_second().to_string()));
     text
 }
 
