@@ -17,4 +17,4 @@ pub mod watch;
 
 pub use clock::Clock;
 pub use error::{Error, Result};
-pub use together::together;
+pub use together::{together, together_with};

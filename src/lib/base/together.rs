@@ -1,31 +1,62 @@
 //! The same work on many things, by as many threads as there are processors.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use super::{Error, Result};
 
 /// How many threads work at the most: a disk does not get quicker with more.
 const MOST: usize = 4;
+
+/// For so many things another thread is worth its start.
+const WORTH: usize = 32;
+
+/// What came of some of the items, which they are by their number.
+type Share<R> = Vec<(usize, Result<R>)>;
 
 /// Does `work` on each of `items`; returns what came of it, in their order.
 ///
 /// # Errors
 /// The first that failed, by their order; of the rest some may have been done.
 pub fn together<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> Result<R> + Sync) -> Result<Vec<R>> {
-    let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get).min(MOST);
-    let share = items.len().div_ceil(threads).max(1);
-    let work = &work;
-    let shares: Vec<Result<Vec<R>>> = std::thread::scope(|scope| {
-        let start = |share| scope.spawn(move || -> Result<Vec<R>> { <[T]>::iter(share).map(work).collect() });
-        let started: Vec<_> = items.chunks(share).map(start).collect();
-        let ended = started.into_iter().map(std::thread::ScopedJoinHandle::join);
-        ended
-            .map(|done| done.unwrap_or_else(|_| Err(Error::wrong("a thread has ended before its time"))))
-            .collect()
+    together_with(items, || Ok(()), |(), item| work(item))
+}
+
+/// Does the same, where each thread works with what `begin` makes for it alone.
+///
+/// # Errors
+/// As [`together`]; and `begin` failed.
+pub fn together_with<T: Sync, S, R: Send>(
+    items: &[T],
+    begin: impl Fn() -> Result<S> + Sync,
+    work: impl Fn(&mut S, &T) -> Result<R> + Sync,
+) -> Result<Vec<R>> {
+    let next = AtomicUsize::new(0);
+    // Until one fails: those before it, by their order, are in somebody's hands and are done.
+    let share = || -> Result<Share<R>> {
+        let (mut own, mut done) = (begin()?, Vec::new());
+        loop {
+            let at = next.fetch_add(1, Ordering::Relaxed);
+            let Some(item) = items.get(at) else { return Ok(done) };
+            done.push((at, work(&mut own, item)));
+            if done.last().is_some_and(|(_, result)| result.is_err()) {
+                return Ok(done);
+            }
+        }
+    };
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get).min(MOST);
+    let others = cores.min(items.len().div_ceil(WORTH)).saturating_sub(1);
+    let shares: Vec<Result<Share<R>>> = std::thread::scope(|scope| {
+        let started: Vec<_> = (0..others).map(|_| scope.spawn(share)).collect();
+        let lost = |_| Err(Error::wrong("a thread has ended before its time"));
+        let own = std::iter::once(share());
+        own.chain(started.into_iter().map(|other| other.join().unwrap_or_else(lost))).collect()
     });
-    let mut all = Vec::with_capacity(items.len());
+    let mut all: Share<R> = Vec::with_capacity(items.len());
     for share in shares {
         all.extend(share?);
     }
-    Ok(all)
+    all.sort_unstable_by_key(|(at, _)| *at);
+    all.into_iter().map(|(_, result)| result).collect()
 }
 
 #[cfg(test)]

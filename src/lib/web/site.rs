@@ -15,7 +15,7 @@ use super::refresh::{Fresh, Open, Round, refresh};
 use super::templates::{Engine, Texts};
 use super::writer::Writer;
 use super::{Facts, Shipped, Sources, expected, lists, load, need};
-use crate::base::{Clock, Error, Result, durable, lock};
+use crate::base::{Clock, Result, durable, lock, together_with};
 use crate::config::Config;
 use crate::names::Id;
 use crate::spool::expire::{self, Expired};
@@ -24,9 +24,6 @@ use crate::spool::{Spool, list, report};
 /// A directory that changed less than so long before it was read is read again the next time, nanoseconds: another
 /// change may bear the same time.
 const GRAIN: i64 = 2_000_000_000;
-
-/// From so many packages on two threads share the work.
-const MANY: usize = 64;
 
 /// What writing the site did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
@@ -242,38 +239,23 @@ impl Work<'_> {
             || !known.package.stands.iter().all(published)
     }
 
-    /// Does the same with each of `items`, on two threads when there are many.
+    /// Does the same with each of `items`, on several threads when there are many.
     fn share<I: Sync, T: Send>(
         &self,
         items: &[I],
         writer: &mut Writer<'_>,
         work: &(dyn Fn(&Site<'_>, &mut Writer<'_>, &I) -> Result<T> + Sync),
     ) -> Result<Vec<T>> {
-        let done = AtomicUsize::new(0);
-        let next = AtomicUsize::new(0);
-        let root = writer.root();
-        let one = || -> Result<(Vec<T>, Written)> {
-            let engine = Engine::compile(self.texts)?;
-            let site = Site { engine: &engine, config: self.config };
-            let (mut own, mut results) = (Writer::new(root, BTreeMap::new()), Vec::new());
-            while let Some(item) = items.get(next.fetch_add(1, Ordering::Relaxed)) {
-                results.push(work(&site, &mut own, item)?);
-                (self.sources.progress)(done.fetch_add(1, Ordering::Relaxed) + 1, items.len());
-            }
-            Ok((results, own.written))
-        };
-        let threads = if items.len() < MANY { 1 } else { 2 };
-        let parts: Vec<Result<(Vec<T>, Written)>> = std::thread::scope(|scope| {
-            let others: Vec<_> = (1..threads).map(|_| scope.spawn(one)).collect();
-            let mut parts = vec![one()];
-            let lost = |_| Err(Error::wrong("cannot write the site: a thread of it ended"));
-            parts.extend(others.into_iter().map(|other| other.join().unwrap_or_else(lost)));
-            parts
-        });
-        let mut results = Vec::with_capacity(items.len());
-        for part in parts {
-            let (part, written) = part?;
-            results.extend(part);
+        let (done, root) = (AtomicUsize::new(0), writer.root());
+        let begin = || Ok((Engine::compile(self.texts)?, Writer::new(root, BTreeMap::new())));
+        let parts = together_with(items, begin, |(engine, own): &mut (Engine, Writer<'_>), item| {
+            let result = work(&Site { engine, config: self.config }, own, item)?;
+            (self.sources.progress)(done.fetch_add(1, Ordering::Relaxed) + 1, items.len());
+            Ok((result, std::mem::take(&mut own.written)))
+        })?;
+        let mut results = Vec::with_capacity(parts.len());
+        for (result, written) in parts {
+            results.push(result);
             writer.written.changed += written.changed;
             writer.written.removed += written.removed;
         }

@@ -122,7 +122,11 @@ fn metrics(model: &Model) -> String {
     if let Some(free) = model.free {
         numbers("free_bytes", "Free space of the spool's file system.", &alone(free.to_string()));
     }
-    numbers("made_timestamp_seconds", "When this was made, Unix time.", &alone(model.made.as_second().to_string()));
+    numbers(
+        "made_timestamp_seconds",
+        "When this was made, Unix time.",
+        &alone(model.made.as_second().to_string()),
+    );
     text
 }
 
