@@ -15,7 +15,13 @@ fn farm_that_failed(more: &str) -> Farm {
 }
 
 fn hook(farm: &Farm, name: &str, script: &str) {
-    let path = farm.at("hooks.d/failed").join(name);
+    hook_of(farm, "failed", name, script);
+}
+
+fn hook_of(farm: &Farm, event: &str, name: &str, script: &str) {
+    let directory = farm.at("hooks.d").join(event);
+    fs::create_dir_all(&directory).unwrap();
+    let path = directory.join(name);
     fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
     fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
 }
@@ -48,6 +54,25 @@ fn a_program_hears_of_a_failure_once_as_one_object() {
         ("failed".into(), "gcc".into(), "build".into(), "b1".into())
     );
     assert_eq!(text("page"), format!("https://build.example.org/syncpkg/ticket/{id}/"));
+    assert!(farm.files("owed").is_empty());
+    farm.is_sound();
+}
+
+#[test]
+fn a_program_hears_of_what_is_published_when_it_is_there() {
+    let farm = farm_that_failed("");
+    let (package, told_in) = (farm.at("packages/gcc-1-1-x86_64.pkg.tar.gz"), farm.at("told"));
+    let says = format!("cat >>{}; test -e {} && echo there >>{0}", told_in.display(), package.display());
+    hook_of(&farm, "published", "10-mirror", &says);
+    farm.built(&farm.claim("b1"), "gcc");
+    farm.ok("syncpkg-notify");
+    assert!(told(&farm).is_empty(), "built, not published");
+    farm.ok("syncpkgd --once");
+    farm.later(60).ok("syncpkgd --once");
+    let told = told(&farm);
+    assert_eq!((told.len(), told[1].as_str()), (2, "there"), "{told:?}");
+    let event: serde_json::Value = serde_json::from_str(&told[0]).unwrap();
+    assert_eq!((event["event"].as_str(), event["name"].as_str()), (Some("published"), Some("gcc")));
     assert!(farm.files("owed").is_empty());
     farm.is_sound();
 }

@@ -258,3 +258,34 @@ fn killed_anywhere_while_it_publishes_what_the_database_names_is_there() {
     assert!(farm.files("hold").is_empty());
     farm.is_sound();
 }
+
+#[test]
+fn the_mail_of_a_failure_names_what_was_committed_since_the_last_good_build() {
+    let farm = Farm::new();
+    farm.push("gcc", "");
+    farm.built(&farm.claim("b1"), "gcc");
+    farm.ok("syncpkgd --once");
+    let (other, between) = (farm.commit("app", ""), farm.commit("gcc", "pkgver=2"));
+    farm.later(60).push("gcc", "pkgver=3");
+    farm.ok(&format!("syncpkg-report {} --outcome failed --stage build", farm.claim("b1").claim));
+    farm.ok("syncpkg-notify");
+    let sent = farm.files("sent");
+    assert_eq!(sent.len(), 1, "{sent:?}");
+    let mail = fs::read_to_string(farm.at("spool/sent").join(&sent[0])).unwrap();
+    let told = |hash: &str| mail.contains(&format!(" {} ", &hash[..12]));
+    assert!(told(&between) && !told(&other), "{mail}");
+}
+
+#[test]
+fn the_admin_hears_once_that_what_is_unbuilt_cannot_be_told() {
+    let farm = Farm::new();
+    fs::rename(farm.at("tree"), farm.at("away")).unwrap();
+    for _ in 0..2 {
+        farm.later(24 * 3600).ok("syncpkg-notify");
+    }
+    let sent = farm.files("sent");
+    assert_eq!(sent.len(), 1, "{sent:?}");
+    let mail = fs::read_to_string(farm.at("spool/sent").join(&sent[0])).unwrap();
+    assert!(mail.contains("Subject: [syncpkg] the list of unbuilt packages cannot be made"), "{mail}");
+    assert!(mail.contains("tree current"), "{mail}");
+}

@@ -14,8 +14,7 @@ use serde::Serialize;
 use crate::base::output::inert;
 use crate::base::{Result, child, lock};
 use crate::config::{Config, HooksSection};
-use crate::mail::{Note, hooked};
-use crate::names::Outcome;
+use crate::mail::{Audience, Note, hooked};
 use crate::spool::{Report, Spool, Ticket};
 
 /// So much of what a program says is kept, bytes.
@@ -53,19 +52,27 @@ struct Event<'a> {
     log: Option<String>,
 }
 
-/// Tells whether some program wants to hear of such an end.
-pub(super) fn wanted(config: &Config, outcome: Outcome) -> bool {
-    !programs(&config.hooks, outcome).is_empty()
+/// What is said of what is in the package directory.
+pub(super) const PUBLISHED: &str = "published";
+
+/// Tells whether some program wants to hear of such an event.
+pub(super) fn wanted(hooks: &HooksSection, event: &str) -> bool {
+    !programs(hooks, event).is_empty()
+}
+
+/// Returns what a note is of.
+fn event_of(note: &Note) -> &'static str {
+    if note.to == Some(Audience::Published) { PUBLISHED } else { note.outcome.as_str() }
 }
 
 /// The programs of an event, in the order of their names: regular files that may be run, whose names are plain
 /// (letters, digits, `_`, `-`), as run-parts(8) has it.
-fn programs(hooks: &HooksSection, outcome: Outcome) -> Vec<PathBuf> {
+fn programs(hooks: &HooksSection, event: &str) -> Vec<PathBuf> {
     let plain = |name: &str| name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte));
     let runs = |path: &Path| {
         fs::metadata(path).is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
     };
-    let entries = fs::read_dir(hooks.directory.join(outcome.as_str())).into_iter().flatten().flatten();
+    let entries = fs::read_dir(hooks.directory.join(event)).into_iter().flatten().flatten();
     let named = entries.filter(|entry| entry.file_name().to_str().is_some_and(plain));
     let mut programs: Vec<PathBuf> = named.map(|entry| entry.path()).filter(|path| runs(path)).collect();
     programs.sort();
@@ -83,7 +90,7 @@ pub(super) fn tell(config: &Config, spool: &Spool) -> Result<Vec<String>> {
         if let Some((ticket, report)) = hooked::about(spool, &note)? {
             let text =
                 serde_json::to_string(&event(config, &note, &ticket, &report)).unwrap_or_default() + "\n";
-            for program in programs(&config.hooks, note.outcome) {
+            for program in programs(&config.hooks, event_of(&note)) {
                 let failed = run(&program, &text, &config.hooks);
                 slow += usize::from(failed.as_ref().is_some_and(|(_, in_time)| !in_time));
                 lines.extend(failed.map(|(line, _)| line));
@@ -100,7 +107,7 @@ pub(super) fn tell(config: &Config, spool: &Spool) -> Result<Vec<String>> {
 fn event<'a>(config: &Config, note: &Note, ticket: &'a Ticket, report: &'a Report) -> Event<'a> {
     Event {
         schema: 1,
-        event: note.outcome.as_str(),
+        event: event_of(note),
         id: note.id.to_string(),
         epoch: note.epoch,
         tree: ticket.tree.as_str(),

@@ -9,8 +9,9 @@ use crate::base::{Clock, Result, durable};
 use crate::build::first_error;
 use crate::config::Config;
 use crate::mail::{self, Alarm, FirstError, Kind, Sources, Unbuilt, disk_text, held_text, is_full};
-use crate::names::State;
-use crate::spool::{Spool, batch, check, report};
+use crate::names::{Revision, State};
+use crate::spool::{Spool, Ticket, batch, check, report};
+use crate::tree::Repository;
 
 /// What cannot be published for so long is the admin's business; what is mended sooner is not.
 const HELD: SignedDuration = SignedDuration::from_hours(1);
@@ -25,7 +26,8 @@ pub fn notify(config: &Config, spool: &Spool, clock: &Clock) -> Result<Told> {
         first_error: &first_error_of,
         alarms: &|told| alarms(config, spool, told, clock),
         daily: &|| daily(config, spool, clock),
-        hooked: &|outcome| hooks::wanted(config, outcome),
+        commits: &|ticket, old, new| commits(config, ticket, (old, new)),
+        hooked: &|outcome| hooks::wanted(&config.hooks, outcome.as_str()),
     };
     let mailed = mail::notify(spool, config, &sources, clock);
     let failed = hooks::tell(config, spool);
@@ -57,6 +59,14 @@ impl Told {
 fn first_error_of(log: &Path) -> Option<FirstError> {
     let found = first_error::of_file(log).ok()?.found?;
     Some(FirstError { line: found.line, before: found.before, text: found.text, after: found.after })
+}
+
+/// What was committed to the recipe between two revisions; nothing where that cannot be told: the mail goes out all the
+/// same, and has the command.
+fn commits(config: &Config, ticket: &Ticket, (old, new): (&Revision, &Revision)) -> Vec<String> {
+    let Some(section) = config.tree.get(&ticket.tree) else { return Vec::new() };
+    let commits = Repository::new(&ticket.tree, section).between(old, new, &ticket.path);
+    commits.unwrap_or_default().iter().map(ToString::to_string).collect()
 }
 
 /// What is wrong with the farm now; `told`: whether its admin has heard of that word.
@@ -91,9 +101,12 @@ fn held(spool: &Spool, clock: &Clock) -> Result<Vec<Alarm>> {
 
 /// What is unbuilt, and what is wrong with the spool.
 fn daily(config: &Config, spool: &Spool, clock: &Clock) -> Result<(Vec<Unbuilt>, Vec<Alarm>)> {
+    let mut alarms = Vec::new();
     let rows = match config.mail.daily || config.mail.list.is_some() {
-        // No list is better than no mail; what is wrong with the tree is said by syncpkg-unbuilt.
-        true => site::missing(config, spool, clock).unwrap_or_default(),
+        true => site::missing(config, spool, clock).unwrap_or_else(|error| {
+            alarms.push(Alarm { kind: Kind::Unbuilt, key: "trees".to_owned(), text: error.to_string() });
+            Vec::new()
+        }),
         false => Vec::new(),
     };
     let unbuilt = |row: crate::web::UnbuiltRow| Unbuilt {
@@ -105,10 +118,10 @@ fn daily(config: &Config, spool: &Spool, clock: &Clock) -> Result<(Vec<Unbuilt>,
     };
     let problems = check::check(spool, false, clock)?;
     let many = problems.len();
-    let sum = problems.first().map(|first| Alarm {
+    alarms.extend(problems.first().map(|first| Alarm {
         kind: Kind::Sum,
         key: "spool".to_owned(),
         text: format!("syncpkg-check has {many} to say, first: {first}"),
-    });
-    Ok((rows.into_iter().map(unbuilt).collect(), sum.into_iter().collect()))
+    }));
+    Ok((rows.into_iter().map(unbuilt).collect(), alarms))
 }

@@ -5,18 +5,21 @@
 
 mod back;
 mod old;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use self::back::{Back, stage, unstage};
-use super::retry;
+use super::{hooks, retry};
 use crate::base::durable::{self, Put};
 use crate::base::error::{Kind, readable};
 use crate::base::output::inert;
 use crate::base::{Error, Result, child, lock};
 use crate::config::{Config, TreeSection};
+use crate::mail::hooked;
 use crate::names::{Arch, Name, State, Tree};
 use crate::spool::batch::HeldBack;
 use crate::spool::{Entry, History, Product, Report, Spool, Ticket, list, product, report, waiting};
@@ -32,25 +35,34 @@ struct Held {
     report: Report,
 }
 
-/// Publishes what is held; `done` gets a line for each ticket that was.
-///
-/// # Errors
-/// The last failure that trying again may mend, or that is not one ticket's own; the others were tried all the same.
-pub fn publish(config: &Config, spool: &Spool, done: &mut Vec<String>) -> Result<()> {
-    let mut failed = Ok(());
-    let held = held(spool)?;
-    let back = Back::look(spool, &held)?;
-    for (tree, held) in held {
-        match of_tree(config, spool, &tree, &held, &back, done) {
-            Ok(None) => {}
-            Ok(Some(error)) => failed = Err(error),
-            Err(error) => {
-                held.iter().try_for_each(|held| postpone(spool, &held.entry, &error.to_string()))?;
-                failed = Err(error.within(format!("cannot publish packages of {tree}")));
-            }
-        }
-    }
-    failed
+/// What a round published.
+#[derive(Debug, Default)]
+pub struct Published {
+    /// A line for each ticket that was, and for each old version that went.
+    pub done: Vec<String>,
+    /// There is more to publish than one round does.
+    pub more: bool,
+    /// The last failure that trying again may mend, or that is not one ticket's own; the others were tried all the same.
+    pub error: Option<Error>,
+}
+
+/// So many tickets are published in one round; behind them wait leases and mails.
+const ROUND: usize = 200;
+
+/// Publishes what is held.
+pub fn publish(config: &Config, spool: &Spool) -> Published {
+    let mut work = Work { config, spool, left: ROUND, published: Published::default() };
+    let done = work.all();
+    Published { error: done.err().or(work.published.error), ..work.published }
+}
+
+/// The publishing of one round.
+struct Work<'a> {
+    config: &'a Config,
+    spool: &'a Spool,
+    /// How many more may be published in this round.
+    left: usize,
+    published: Published,
 }
 
 /// Says what [`publish`] would do now, a line for each ticket; changes nothing.
@@ -124,55 +136,82 @@ fn section<'c>(config: &'c Config, tree: &Tree) -> Result<&'c TreeSection> {
     config.tree.get(tree).ok_or_else(|| Error::wrong(format!("there is no tree {tree} in the configuration")))
 }
 
-/// Publishes what is held of one tree. Returns what went wrong with one of the tickets, if trying again may mend it.
-fn of_tree(
-    config: &Config,
-    spool: &Spool,
-    tree: &Tree,
-    held: &[Held],
-    back: &Back,
-    done: &mut Vec<String>,
-) -> Result<Option<Error>> {
-    let section = section(config, tree)?;
-    let mut failed = None;
-    for (one, verdict) in judged(config, spool, tree, held, &Desk::of(spool))? {
-        if let Err(error) = follow(spool, section, one, verdict, back, done) {
-            // Forced, though it is published: what is there stays, and holds up nobody.
-            if error.kind == Kind::No {
-                set_aside(spool, section, one, &error.to_string())?;
-                continue;
+impl Work<'_> {
+    fn all(&mut self) -> Result<()> {
+        let held = held(self.spool)?;
+        let back = Back::look(self.spool, &held)?;
+        for (tree, held) in held {
+            if let Err(error) = self.of_tree(&tree, &held, &back) {
+                held.iter().try_for_each(|held| postpone(self.spool, &held.entry, &error.to_string()))?;
+                self.published.error = Some(error.within(format!("cannot publish packages of {tree}")));
             }
-            postpone(spool, &one.entry, &error.to_string())?;
-            failed = error
-                .may_pass()
-                .then(|| error.within(format!("cannot publish {}", one.entry.name.item)))
-                .or(failed);
+        }
+        Ok(())
+    }
+
+    /// Publishes what is held of one tree; what goes wrong with one of the tickets holds up no other.
+    fn of_tree(&mut self, tree: &Tree, held: &[Held], back: &Back) -> Result<()> {
+        let section = section(self.config, tree)?;
+        for (one, verdict) in judged(self.config, self.spool, tree, held, &Desk::of(self.spool))? {
+            if let Err(error) = self.follow(section, one, verdict, back) {
+                // Forced, though it is published: what is there stays, and holds up nobody.
+                if error.kind == Kind::No {
+                    set_aside(self.spool, section, one, &error.to_string())?;
+                    continue;
+                }
+                postpone(self.spool, &one.entry, &error.to_string())?;
+                if error.may_pass() {
+                    self.published.error =
+                        Some(error.within(format!("cannot publish {}", one.entry.name.item)));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Does with one what the verdict says.
+    fn follow(&mut self, section: &TreeSection, one: &Held, verdict: Verdict, back: &Back) -> Result<()> {
+        let spool = self.spool;
+        match (verdict, back.of(&one.entry)) {
+            (Verdict::NotNow(why), _) => postpone(spool, &one.entry, &why),
+            (Verdict::Never(why), _) => set_aside(spool, section, one, &why),
+            (Verdict::Wanted, Some((batch, why))) => {
+                stage(spool, section, one, batch).and_then(|()| postpone(spool, &one.entry, why))
+            }
+            (Verdict::Wanted, None) if self.left == 0 => {
+                self.published.more = true;
+                Ok(())
+            }
+            (Verdict::Wanted, None) => {
+                self.publish_one(section, one)?;
+                // What cannot be published does not count: it would take its turn from others, round after round.
+                self.left -= 1;
+                self.published.done.push(format!("published {}", one.entry.name.item));
+                unstage(spool, section, one)?;
+                waiting::settle(spool, &one.entry)
+            }
         }
     }
-    Ok(failed)
-}
 
-/// Does with one what the verdict says.
-fn follow(
-    spool: &Spool,
-    section: &TreeSection,
-    one: &Held,
-    verdict: Verdict,
-    back: &Back,
-    done: &mut Vec<String>,
-) -> Result<()> {
-    match (verdict, back.of(&one.entry)) {
-        (Verdict::NotNow(why), _) => postpone(spool, &one.entry, &why),
-        (Verdict::Never(why), _) => set_aside(spool, section, one, &why),
-        (Verdict::Wanted, Some((batch, why))) => {
-            stage(spool, section, one, batch).and_then(|()| postpone(spool, &one.entry, why))
+    fn publish_one(&mut self, section: &TreeSection, held: &Held) -> Result<()> {
+        let spool = self.spool;
+        retry::expect(spool);
+        let item = &held.entry.name.item;
+        let _lock = lock::exclusive(
+            &spool.at("lock").join(format!("publish-{}-{}", held.ticket.tree, item.arch)),
+            lock::PATIENCE,
+        )?;
+        let hold = spool.hold(&held.entry.name.id, held.entry.name.epoch);
+        put_in_place(&hold, section, held)?;
+        old::remove(section, held, &mut self.published.done)?;
+        if hooks::wanted(&self.config.hooks, hooks::PUBLISHED) {
+            hooked::owe_published(spool, &held.entry)?;
         }
-        (Verdict::Wanted, None) => {
-            publish_one(spool, section, one, done)?;
-            done.push(format!("published {}", one.entry.name.item));
-            unstage(spool, section, one)?;
-            waiting::settle(spool, &one.entry)
-        }
+        // First the reason: alone it would be believed. Then all in one step: half of the files would be missed for ever.
+        durable::remove(&spool.hold_reason(&held.entry.name.id, held.entry.name.epoch))?;
+        let gone = spool.tmp().join(format!(".published-{}", crate::base::random::word(8)));
+        durable::shift(&hold, &gone)?;
+        durable::remove_tree(&gone)
     }
 }
 
@@ -236,23 +275,6 @@ fn verdict(spool: &Spool, held: &Held, reading: Option<&Reading>) -> Result<Verd
         }
     }
     Ok(Verdict::Wanted)
-}
-
-fn publish_one(spool: &Spool, section: &TreeSection, held: &Held, done: &mut Vec<String>) -> Result<()> {
-    retry::expect(spool);
-    let item = &held.entry.name.item;
-    let _lock = lock::exclusive(
-        &spool.at("lock").join(format!("publish-{}-{}", held.ticket.tree, item.arch)),
-        lock::PATIENCE,
-    )?;
-    let hold = spool.hold(&held.entry.name.id, held.entry.name.epoch);
-    put_in_place(&hold, section, held)?;
-    old::remove(section, held, done)?;
-    // First the reason: alone it would be believed. Then all in one step: half of the files would be missed for ever.
-    durable::remove(&spool.hold_reason(&held.entry.name.id, held.entry.name.epoch))?;
-    let gone = spool.tmp().join(format!(".published-{}", crate::base::random::word(8)));
-    durable::shift(&hold, &gone)?;
-    durable::remove_tree(&gone)
 }
 
 /// Puts the packages where the tree's pattern says, and runs its commands on them.

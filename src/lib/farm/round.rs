@@ -78,8 +78,10 @@ pub fn go(
     round.more = more && !round.done.is_empty();
     round.part(reclaim(config, spool, clock));
     doing("publishes");
-    let published = publish::publish(config, spool, &mut round.done);
-    round.errors.extend(published.err());
+    let published = publish::publish(config, spool);
+    round.more |= published.more;
+    round.done.extend(published.done);
+    round.errors.extend(published.error);
     round.part(retry::retry(config, spool, clock));
     match waiting::wake_all(spool, WAKE) {
         Ok(more) => round.more |= more,

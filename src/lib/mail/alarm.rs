@@ -16,13 +16,15 @@ pub enum Kind {
     Held,
     /// The numbers of the farm do not add up.
     Sum,
+    /// What is unbuilt cannot be told.
+    Unbuilt,
     /// An address cannot be used.
     Address,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Kind; 4] = [Kind::Disk, Kind::Held, Kind::Sum, Kind::Address];
+    pub const ALL: [Kind; 5] = [Kind::Disk, Kind::Held, Kind::Sum, Kind::Unbuilt, Kind::Address];
 
     /// Returns the one spelling, used in file names.
     pub fn as_str(self) -> &'static str {
@@ -30,6 +32,7 @@ impl Kind {
             Kind::Disk => "disk",
             Kind::Held => "held",
             Kind::Sum => "sum",
+            Kind::Unbuilt => "unbuilt",
             Kind::Address => "address",
         }
     }

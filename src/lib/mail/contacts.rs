@@ -56,7 +56,7 @@ impl<'a> Contacts<'a> {
                     Contact::Known(pusher, "You get this mail because you asked for this build.".to_owned())
                 }))
             }
-            Audience::Hook => Ok(Contact::Nobody),
+            Audience::Hook | Audience::Published => Ok(Contact::Nobody),
         }
     }
 

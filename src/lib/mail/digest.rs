@@ -128,6 +128,10 @@ pub(super) fn alarms(
         Kind::Sum => {
             ("the numbers do not add up".to_owned(), "syncpkg-check says what is wrong with the spool.")
         }
+        Kind::Unbuilt => (
+            "the list of unbuilt packages cannot be made".to_owned(),
+            "Nobody gets the list of the day until it can. syncpkg-unbuilt says the same.",
+        ),
         Kind::Address => (
             format!("mail addresses that cannot be used: {}", alarms.len()),
             "What is for them comes to you instead. Give them another address with \"address\" in the\nsection [mail] of the configuration, or correct the recipes. You are told of each once.",

@@ -3,14 +3,26 @@
 use super::note::{self, Audience, Note};
 use crate::base::error::readable;
 use crate::base::{Result, durable};
-use crate::spool::{Report, Spool, Stand, Ticket, report};
+use crate::names::Outcome;
+use crate::spool::{Entry, Report, Spool, Stand, Ticket, report};
 
 /// Returns the notes that programs have not heard of, oldest first.
 ///
 /// # Errors
 /// A directory that cannot be read.
 pub fn owed(spool: &Spool) -> Result<Vec<Note>> {
-    Ok(note::all(spool)?.into_iter().filter(|note| note.to == Some(Audience::Hook)).collect())
+    Ok(note::all(spool)?.into_iter().filter(|note| note.to.is_some_and(|to| !to.is_person())).collect())
+}
+
+/// Notes that programs are to hear that what `entry` built is published. Before that is done: nobody is told of it too
+/// early, since who tells comes after who publishes.
+///
+/// # Errors
+/// A failing system call.
+pub fn owe_published(spool: &Spool, entry: &Entry) -> Result<()> {
+    let (id, epoch) = (entry.name.id, entry.name.epoch);
+    let note = Note { id, epoch, outcome: Outcome::Built, to: Some(Audience::Published) };
+    durable::put(&spool.tmp(), &note.path(spool), b"").map(drop)
 }
 
 /// Returns what a note is about; none if it is not there any more.

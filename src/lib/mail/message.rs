@@ -54,6 +54,8 @@ pub struct Past {
     pub failures: usize,
     /// What was built last: version and release, revision, when.
     pub good: Option<(String, Revision, Timestamp)>,
+    /// What was committed to the recipe since, a line each, latest first.
+    pub commits: Vec<String>,
 }
 
 /// Writes the mail; `name` is the letter's.
@@ -233,7 +235,10 @@ fn past(config: &Config, letter: &Letter<'_>) -> String {
             let names = (ticket.tree.as_str(), ticket.path.as_str());
             if let Some(line) = config.between_line(names, revision.as_str(), letter.report.revision.as_str())
             {
-                text.push_str(&format!("What was changed since:\n\n  {line}\n"));
+                let commits = past.commits.iter().map(|commit| format!("  {}\n", cut(commit, LONGEST_LINE)));
+                let commits: String = commits.collect();
+                let end = if commits.is_empty() { "" } else { "\n" };
+                text.push_str(&format!("What was changed since:\n\n{commits}{end}  {line}\n"));
             }
         }
         (News::Failed | News::Trouble, None) => text.push_str("It was never built before.\n"),

@@ -17,12 +17,23 @@ pub enum Audience {
     Pusher,
     /// Who runs the farm.
     Admin,
-    /// The programs in the directory of hooks.
+    /// The programs that want to hear of such an end.
     Hook,
+    /// The programs that want to hear of what was published.
+    Published,
 }
 
 impl Audience {
-    const ALL: [Audience; 4] = [Audience::Maintainer, Audience::Pusher, Audience::Admin, Audience::Hook];
+    const ALL: [Audience; 5] =
+        [Audience::Maintainer, Audience::Pusher, Audience::Admin, Audience::Hook, Audience::Published];
+
+    /// Tells whether it is somebody who gets a mail.
+    pub(super) fn is_person(self) -> bool {
+        match self {
+            Audience::Maintainer | Audience::Pusher | Audience::Admin => true,
+            Audience::Hook | Audience::Published => false,
+        }
+    }
 
     /// Returns the one spelling, used in file names.
     pub fn as_str(self) -> &'static str {
@@ -31,6 +42,7 @@ impl Audience {
             Audience::Pusher => "pusher",
             Audience::Admin => "admin",
             Audience::Hook => "hook",
+            Audience::Published => "published",
         }
     }
 }

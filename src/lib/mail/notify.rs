@@ -16,7 +16,7 @@ use super::{FirstError, Mailer, decide, post};
 use crate::base::error::readable;
 use crate::base::{Clock, Result, durable, lock};
 use crate::config::Config;
-use crate::names::{Id, Outcome, State};
+use crate::names::{Id, Outcome, Revision, State};
 use crate::spool::{Entry, History, Report, Spool, Stand, Ticket, aside, builder, list, report};
 
 /// What a round did.
@@ -41,6 +41,8 @@ pub struct Sources<'a> {
     pub alarms: &'a dyn Fn(Told) -> Result<Vec<Alarm>>,
     /// Says, once a day, what is unbuilt, and what does not add up.
     pub daily: &'a dyn Fn() -> Result<(Vec<Unbuilt>, Vec<Alarm>)>,
+    /// Names the latest commits to the ticket's recipe between two revisions, a line each, latest first.
+    pub commits: &'a dyn Fn(&Ticket, &Revision, &Revision) -> Vec<String>,
     /// Tells whether some program wants to hear of such an end.
     pub hooked: &'a dyn Fn(Outcome) -> bool,
 }
@@ -104,7 +106,7 @@ pub fn notify(spool: &Spool, config: &Config, sources: &Sources, clock: &Clock) 
         round.deliver()?;
     }
     let Round { mut summary, error, .. } = round;
-    summary.kept += note::all(spool)?.iter().filter(|note| note.to != Some(Audience::Hook)).count();
+    summary.kept += note::all(spool)?.iter().filter(|note| note.to.is_none_or(Audience::is_person)).count();
     error.map_or(Ok(summary), Err)
 }
 
@@ -137,7 +139,7 @@ impl Round<'_> {
                 durable::put(&self.spool.tmp(), &note.path(self.spool), b"")?;
             }
         }
-        match told.iter().any(|audience| *audience != Audience::Hook) {
+        match told.iter().any(|audience| audience.is_person()) {
             true => durable::remove(&note.path(self.spool)),
             false => self.drop_note(note),
         }
@@ -242,7 +244,7 @@ impl Round<'_> {
             return Ok(());
         }
         let (rows, alarms) = (self.sources.daily)()?;
-        self.tell(&alarms, &[Kind::Sum])?;
+        self.tell(&alarms, &[Kind::Sum, Kind::Unbuilt])?;
         self.lists(&rows, &today)?;
         let old = |(word, at): &(&String, &jiff::Timestamp)| {
             let days = now.duration_since(**at).as_hours() / 24;

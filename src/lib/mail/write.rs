@@ -42,9 +42,9 @@ impl Round<'_> {
     pub fn write(&mut self, unusable: &mut Vec<Alarm>) -> Result<()> {
         let notes = note::all(self.spool)?;
         let owed: BTreeSet<Note> = notes.iter().copied().collect();
-        // What is not decided for all is told to none; the hooks have their own time.
+        // What is not decided for all is told to none; the programs have their own time.
         let decided =
-            |note: &&Note| note.to.is_some_and(|to| to != Audience::Hook) && !owed.contains(&note.plain());
+            |note: &&Note| note.to.is_some_and(Audience::is_person) && !owed.contains(&note.plain());
         let (mut cases, mut void): (BTreeMap<String, Vec<Case>>, Vec<Note>) = Default::default();
         for note in notes.iter().filter(decided) {
             match self.fate(note, &owed, unusable) {
@@ -111,7 +111,7 @@ impl Round<'_> {
             Some(first) => Some((mail_of(first), self.time(first)?)),
             None => None,
         };
-        Ok(Past { first, failures: failures.len(), good })
+        Ok(Past { first, failures: failures.len(), good, commits: Vec::new() })
     }
 
     fn time(&self, entry: &Entry) -> Result<Timestamp> {
@@ -145,12 +145,18 @@ impl Round<'_> {
             News::Failed | News::Trouble if report.log => (self.sources.first_error)(&log),
             News::Failed | News::Trouble | News::Fixed => None,
         };
+        let commits = match (news, &past.good) {
+            (News::Failed | News::Trouble, Some((_, good, _))) => {
+                (self.sources.commits)(ticket, good, &report.revision)
+            }
+            _ => Vec::new(),
+        };
         let waiting: Vec<Name> = waiting::behind(self.spool, &ticket.tree, &ticket.name, WAITING)?;
         let letter = Letter {
             news: *news,
             ticket,
             report,
-            past: past.clone(),
+            past: Past { commits, ..past.clone() },
             waiting,
             first_error,
             to: to.clone(),

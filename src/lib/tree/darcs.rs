@@ -9,6 +9,7 @@ use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 
 use super::ages::{self, Ages, Change, Line, pass};
+use super::between::{self, Commit};
 use super::command::{limited, limited_output, output};
 use super::export::{self, FILE_LIMIT, Selection};
 use super::inventory::Inventory;
@@ -20,7 +21,11 @@ use crate::names::Revision;
 const SECONDS: u32 = 600;
 
 fn darcs(repository: &Path, words: &[&str]) -> Command {
-    let mut command = limited("darcs", SECONDS);
+    darcs_within(repository, SECONDS, words)
+}
+
+fn darcs_within(repository: &Path, seconds: u32, words: &[&str]) -> Command {
+    let mut command = limited("darcs", seconds);
     command.args(words).args(["--no-cache", "--no-prehook", "--no-posthook", "--repodir"]).arg(repository);
     command
 }
@@ -235,6 +240,36 @@ pub(super) fn changed(repository: &Path, old: &Revision) -> Result<Option<Vec<St
         Line::Change(_) => None,
     });
     Ok(history.ended.then(|| paths.collect()))
+}
+
+/// Returns the latest patches after `old`, up to `new`, that changed something below `directory`.
+pub(super) fn between(
+    repository: &Path,
+    old: &Revision,
+    new: &Revision,
+    directory: &str,
+) -> Result<Vec<Commit>> {
+    let mut command =
+        darcs_within(repository, between::SECONDS, &["log", "--xml-output", "--no-patch-index"]);
+    command.args(["--from-hash", old.as_str(), "--to-hash", new.as_str()]);
+    // One more than are told: `old` may be among them.
+    command.arg(format!("--max-count={}", between::MOST + 1));
+    command.args((!directory.is_empty()).then(|| format!("./{directory}")));
+    let bytes = output(command, &format!("find what was recorded in {}", repository.display()))?;
+    let (mut commits, mut patch) = (Vec::new(), None);
+    for line in String::from_utf8_lossy(&bytes).lines() {
+        if line.starts_with("<patch ") {
+            patch = change(line);
+        } else if let Some(name) = line.trim().strip_prefix("<name>")
+            && let Some(Change { at, commit, by }) = patch.take().filter(|patch| patch.commit != old.as_str())
+        {
+            // Only darcs begins an element, see History.
+            let name = unescaped(name.split('<').next().unwrap_or_default());
+            commits.push(Commit::new(at, &commit, &by, &name));
+        }
+    }
+    commits.truncate(between::MOST);
+    Ok(commits)
 }
 
 /// The patches with the files they change, latest first, down to `since` itself.

@@ -8,6 +8,7 @@ use std::process::{Command, Stdio};
 use jiff::Timestamp;
 
 use super::ages::{self, Ages, Change, Line, pass};
+use super::between::{self, Commit};
 use super::command::{limited, output};
 use super::export::{self, FILE_LIMIT, Selection};
 use crate::base::{Error, Result};
@@ -16,7 +17,11 @@ use crate::names::Revision;
 const SECONDS: u32 = 300;
 
 fn git(repository: &Path) -> Command {
-    let mut command = limited("git", SECONDS);
+    git_within(repository, SECONDS)
+}
+
+fn git_within(repository: &Path, seconds: u32) -> Command {
+    let mut command = limited("git", seconds);
     // The spool's owner reads repositories of others; a path that is none must not lead to one above it.
     command.env("GIT_CEILING_DIRECTORIES", repository.parent().unwrap_or(repository));
     command.args(["-c", "safe.directory=*", "-c", "core.fsmonitor=false", "-C"]).arg(repository);
@@ -221,6 +226,28 @@ pub(super) fn led_to(repository: &Path, old: &Revision, new: &Revision) -> bool 
     let mut command = git(repository);
     command.args(["merge-base", "--is-ancestor", old.as_str(), new.as_str()]);
     output(command, "compare revisions").is_ok()
+}
+
+/// Returns the latest commits after `old`, up to `new`, that changed something below `directory`.
+pub(super) fn between(
+    repository: &Path,
+    old: &Revision,
+    new: &Revision,
+    directory: &str,
+) -> Result<Vec<Commit>> {
+    let mut command = git_within(repository, between::SECONDS);
+    command.args(["-c", "log.showSignature=false", "log", "--no-mailmap", "--no-notes", "--no-ext-diff"]);
+    command.arg(format!("--max-count={}", between::MOST)).args(["-z", "--format=%ct %H%n%an%n%s"]);
+    command.arg(format!("{old}..{new}")).arg("--").args((!directory.is_empty()).then_some(directory));
+    let bytes = output(command, &format!("find what was committed to {}", repository.display()))?;
+    let commit = |text: &[u8]| {
+        let text = String::from_utf8_lossy(text);
+        let mut lines = text.lines();
+        let (at, hash) = lines.next()?.split_once(' ')?;
+        let (at, by) = (Timestamp::from_second(at.parse().ok()?).ok()?, lines.next()?);
+        Some(Commit::new(at, hash, by, lines.next().unwrap_or_default()))
+    };
+    Ok(bytes.split(|&byte| byte == 0).filter_map(commit).collect())
 }
 
 /// As seen from the branch: what a merge brought counts from the merge on.

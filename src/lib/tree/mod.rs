@@ -6,6 +6,7 @@
 //! evil, costs one [`Problem`], a bounded time, and nothing outside its sandbox.
 
 mod ages;
+mod between;
 mod command;
 mod darcs;
 mod export;
@@ -35,6 +36,7 @@ mod keeping;
 mod repositories;
 
 pub use ages::Change;
+pub use between::Commit;
 pub use export::SCHEMES;
 pub use packages::{packages_in, published, published_paths};
 pub use paths::{recipe_directory, recipes_of};

@@ -118,6 +118,7 @@ impl Farm {
             first_error: &|_| Some(found(&self.after)),
             alarms: &|_| Ok(self.alarms.clone()),
             daily: &|| Ok((self.unbuilt.clone(), Vec::new())),
+            commits: &|_, old, new| vec![format!("2026-11-22 15:00 {new} ann: gcc: after {old}")],
             hooked: &|_| false,
         };
         notify(&self.spool, &self.config, &sources, &self.clock)

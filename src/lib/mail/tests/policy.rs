@@ -263,6 +263,22 @@ fn each_day_every_maintainer_and_the_list_hear_what_is_unbuilt() {
 }
 
 #[test]
+fn whoever_has_opted_out_gets_no_daily_list_and_is_not_told_as_pusher() {
+    let mut farm = farm();
+    farm.config.mail.optout = vec!["ann@example.org".to_owned()];
+    farm.config.mail.list = Some("devel@example.org".to_owned());
+    farm.config.mail.pusher = Some("{user}@example.org".to_owned());
+    farm.unbuilt = vec![unbuilt("gcc-14.2-1-x86_64", Some(ANN))];
+    farm.ask_for(Ask { by: "ann".to_owned(), ..farm.wish("vim", "ben@example.org") });
+    farm.end(Outcome::Failed);
+    farm.notify().unwrap();
+    assert_eq!(
+        farm.subjects(),
+        ["ben@example.org: vim 14.2-1 x86_64 failed in build()", "devel@example.org: 1 package is unbuilt"]
+    );
+}
+
+#[test]
 fn a_list_that_was_half_sent_when_somebody_died_is_finished_and_nobody_gets_it_twice() {
     let mut farm = farm();
     farm.config.mail.list = Some("devel@example.org".to_owned());
