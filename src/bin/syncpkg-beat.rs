@@ -6,10 +6,12 @@ use std::time::Duration;
 
 use clap::Parser;
 use syncpkg::base::clock::parse_age;
+use syncpkg::config::Bytes;
 use syncpkg::farm::master::Log;
 use syncpkg::program::{self, Common, Scene, Status};
-use syncpkg::spool::Claim;
 use syncpkg::spool::lease::{self, Beat, Growth};
+use syncpkg::spool::vitals::{self, Load};
+use syncpkg::spool::{Claim, Vitals};
 
 /// Extends the lease of a claim; exit 1 and a reason on stdout mean: stop building.
 #[derive(Parser)]
@@ -28,6 +30,12 @@ struct Args {
     /// Extend nothing; wait so long for the claim to be lost
     #[arg(long, value_name = "DURATION", conflicts_with_all = ["log", "log_at"], value_parser = parse_age)]
     watch: Option<Duration>,
+    /// The load of the builder's host, to be shown
+    #[arg(long, value_name = "N")]
+    load: Option<Load>,
+    /// Free space where it builds, bytes or like 8GiB; to be shown
+    #[arg(long, value_name = "SIZE")]
+    disk: Option<Bytes>,
 }
 
 fn main() -> ExitCode {
@@ -36,11 +44,12 @@ fn main() -> ExitCode {
 }
 
 fn beat(args: Args, scene: &mut Scene) -> syncpkg::base::Result<Status> {
+    let vitals = Vitals { load: args.load, disk: args.disk.map(|disk| disk.0) };
     let answer = match (args.log_at, args.watch) {
-        (Some(at), _) => from_afar(&args.claim, at, scene)?,
+        (Some(at), _) => from_afar(&args.claim, at, vitals, scene)?,
         (None, Some(limit)) => lease::watch(&scene.own_spool()?, &args.claim, limit, &program::is_unheard)?,
         (None, None) => scene.with_master(|scene, master| {
-            master.beat(&args.claim, args.log.map(Log::new).as_ref(), &scene.config)
+            master.beat(&args.claim, args.log.map(Log::new).as_ref(), vitals, &scene.config)
         })?,
     };
     match answer {
@@ -52,8 +61,9 @@ fn beat(args: Args, scene: &mut Scene) -> syncpkg::base::Result<Status> {
     }
 }
 
-fn from_afar(claim: &Claim, at: u64, scene: &mut Scene) -> syncpkg::base::Result<Beat> {
+fn from_afar(claim: &Claim, at: u64, vitals: Vitals, scene: &mut Scene) -> syncpkg::base::Result<Beat> {
     let spool = scene.own_spool()?;
+    vitals::note(&spool, &claim.builder, vitals)?;
     let growth = Growth { at, bytes: program::input(lease::LOG_STEP)? };
     let answer = lease::beat_from_afar(&spool, claim, growth, &scene.config.limit)?;
     if answer == Beat::GoOn {

@@ -10,6 +10,7 @@ use syncpkg::farm::offer::Offer;
 use syncpkg::names::{Arch, Builder, Instance, Name, Word};
 use syncpkg::program::{self, Common, Json, Scene, Status};
 use syncpkg::spool::claim::{self, Request};
+use syncpkg::spool::vitals::{self, Load};
 
 /// Claims a waiting ticket for a builder and prints it.
 #[derive(Parser)]
@@ -43,6 +44,9 @@ struct Args {
     /// Free space it has for a build
     #[arg(long, value_name = "SIZE")]
     disk: Option<Bytes>,
+    /// The load of its host, to be shown
+    #[arg(long, value_name = "N")]
+    load: Option<Load>,
     /// Packages left to other builders
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     except: Vec<Name>,
@@ -57,8 +61,9 @@ fn main() -> ExitCode {
 
 fn claim(args: Args, scene: &mut Scene) -> syncpkg::base::Result<Status> {
     let spool = scene.own_spool()?;
-    let Args { tags, memory, disk, except, last, .. } = args;
-    let offer = Offer { tags, memory, disk, except, last };
+    let Args { tags, memory, disk, load, except, last, .. } = args;
+    let offer = Offer { tags, memory, disk, load, except, last };
+    vitals::note(&spool, &args.builder, offer.vitals())?;
     let request = Request {
         builder: args.builder,
         instance: args.instance.map_or_else(Instance::random, Ok)?,

@@ -450,3 +450,34 @@ fn the_service_manager_is_told_that_a_builder_is_ready_what_it_does_and_that_it_
     Farm::end(&mut builder);
     hears("STOPPING=1");
 }
+
+#[test]
+fn how_the_host_of_a_builder_does_is_shown_and_is_only_what_it_says() {
+    let farm = Farm::new();
+    farm.push("gcc", "");
+    let claim = "syncpkg-claim --builder b1 --arch x86_64";
+    farm.no(&format!("{claim} --load hot"), 2, "is no load");
+    let out = farm.ok(&format!("{claim} --load 1.5 --disk 7GiB"));
+    assert!(farm.ok("syncpkg-builder").trim_end().ends_with("load 1.50  7.0 GiB free"), "{out}");
+    let claim = out.parse::<toml::Table>().unwrap()["claim"].as_str().unwrap().to_owned();
+    farm.ok(&format!("syncpkg-beat --load 0.25 --disk 6GiB {claim}"));
+    farm.ok(&format!("syncpkg-beat {claim}"));
+    let listed: serde_json::Value = serde_json::from_str(&farm.ok("syncpkg-builder --json")).unwrap();
+    assert_eq!((&listed["load"], &listed["disk"]), (&0.25.into(), &(6_u64 << 30).into()));
+    farm.ok("syncpkg-stats");
+    let page = fs::read_to_string(farm.at("www/builder/b1/index.html")).unwrap();
+    assert!(page.contains("<dd>0.25</dd>") && page.contains("6.0 GiB free"), "{page}");
+    farm.is_sound();
+    farm.ok("syncpkg-abort gcc");
+    farm.ok("syncpkg-builder --forget b1");
+    assert!(!farm.files("builder").iter().any(|file| file.starts_with("b1.")), "{:?}", farm.files("builder"));
+}
+
+#[test]
+fn a_builder_at_work_says_how_its_host_does() {
+    let farm = Farm::new();
+    farm.push("gcc", "");
+    farm.ok("syncpkgcd --once --name b1");
+    let listed: serde_json::Value = serde_json::from_str(&farm.ok("syncpkg-builder --json")).unwrap();
+    assert!(listed["load"].is_number() && listed["disk"].as_u64().unwrap() > 0, "{listed}");
+}

@@ -16,6 +16,7 @@ use crate::base::output::inert;
 use crate::base::{Clock, Error, Result, contain, durable, lock};
 use crate::config::{QuotaSection, is_plain};
 use crate::names::{Arch, Builder, Id, Instance, Name, Outcome, Tree, Version, Word};
+use crate::spool::vitals::Load;
 use crate::spool::{Claim, Spool, builder, list, upload};
 
 /// The longest request that is read, bytes.
@@ -54,6 +55,7 @@ const ARCHS: Grammar = |_, text| text.split(',').all(|arch| arch.parse::<Arch>()
 const ME: Grammar = |me, text| me.as_str() == text;
 const MINE: Grammar = |me, text| text.parse::<Claim>().is_ok_and(|claim| claim.builder == *me);
 const NUMBER: Grammar = |_, text| text.len() < 16 && text.bytes().all(|byte| byte.is_ascii_digit());
+const LOAD: Grammar = |_, text| text.len() < 16 && text.parse::<Load>().is_ok();
 const HASH: Grammar = |_, text| text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
 const AGE: Grammar = |_, text| parse_age(text).is_ok();
 const WORD: Grammar = |_, text| text.parse::<Word>().is_ok();
@@ -77,6 +79,7 @@ const VERBS: [Verb; 7] = [
             ("--tag", Some(WORDS)),
             ("--memory", Some(NUMBER)),
             ("--disk", Some(NUMBER)),
+            ("--load", Some(LOAD)),
             ("--except", Some(NAMES)),
             ("--last", Some(NAMES)),
             ("--wait", Some(AGE)),
@@ -86,7 +89,12 @@ const VERBS: [Verb; 7] = [
     },
     Verb {
         program: "syncpkg-beat",
-        options: &[("--log-at", Some(NUMBER)), ("--watch", Some(AGE))],
+        options: &[
+            ("--log-at", Some(NUMBER)),
+            ("--watch", Some(AGE)),
+            ("--load", Some(LOAD)),
+            ("--disk", Some(NUMBER)),
+        ],
         operands: Some(MINE),
     },
     Verb { program: "syncpkg-report", options: &[("--delivered", Some(HASH))], operands: Some(MINE) },

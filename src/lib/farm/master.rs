@@ -20,7 +20,7 @@ use crate::spool::builder::Profile;
 use crate::spool::claim::{self, Claimed, Request};
 use crate::spool::lease::{self, Beat, Growth};
 use crate::spool::report::{self, Ending};
-use crate::spool::{Claim, Spool, builder, upload};
+use crate::spool::{Claim, Spool, Vitals, builder, upload, vitals};
 
 /// How long a builder on another host waits for work before it asks anew, on the connection that is kept open.
 const HELD: Duration = Duration::from_secs(300);
@@ -117,6 +117,7 @@ impl Master<'_> {
     ) -> Result<Vec<Task>> {
         let ssh = match self {
             Self::Here(spool) => {
+                vitals::note(spool, &request.builder, offer.vitals())?;
                 let request = Request { choice: offer.choice(needs), ..request.clone() };
                 let claimed = match waits {
                     true => claim::wait(spool, &request, None, stop, clock)?,
@@ -145,20 +146,21 @@ impl Master<'_> {
         answer.lines().map(read).collect()
     }
 
-    /// Extends the lease of a claim and hands over what its log has grown by.
+    /// Extends the lease of a claim, hands over what its log has grown by, and says how the builder's host does.
     ///
     /// # Errors
     /// The master cannot be reached, or a failing system call.
-    pub fn beat(&self, claim: &Claim, log: Option<&Log>, config: &Config) -> Result<Beat> {
+    pub fn beat(&self, claim: &Claim, log: Option<&Log>, vitals: Vitals, config: &Config) -> Result<Beat> {
         match self {
             Self::Here(spool) => {
+                vitals::note(spool, &claim.builder, vitals)?;
                 let beat = lease::beat(spool, claim, log.map(|log| log.path.as_path()), &config.limit);
                 if let Some(log) = log {
                     log.handed_over.store(lease::known(spool, claim), Ordering::Relaxed);
                 }
                 beat
             }
-            Self::There(ssh) => beat_there(ssh, claim, log),
+            Self::There(ssh) => beat_there(ssh, claim, log, vitals),
         }
     }
 
@@ -209,8 +211,9 @@ impl Log {
 }
 
 /// What has grown goes along on standard input; the master says how much it has then.
-fn beat_there(ssh: &Ssh, claim: &Claim, log: Option<&Log>) -> Result<Beat> {
-    let mut words = vec![claim.to_string()];
+fn beat_there(ssh: &Ssh, claim: &Claim, log: Option<&Log>, vitals: Vitals) -> Result<Beat> {
+    let mut words = vitals.words();
+    words.push(claim.to_string());
     let mut bytes = Vec::new();
     if let Some(log) = log {
         let growth = Growth::of(&log.path, log.handed_over.load(Ordering::Relaxed))?;

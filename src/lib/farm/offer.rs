@@ -5,10 +5,12 @@ use std::collections::BTreeMap;
 
 use crate::config::{Bytes, NeedSection};
 use crate::names::{Name, Word};
+use crate::spool::Vitals;
 use crate::spool::claim::Choice;
+use crate::spool::vitals::Load;
 
 /// What a builder says of itself when it asks for work.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Offer {
     /// Its tags.
     pub tags: Vec<Word>,
@@ -16,6 +18,8 @@ pub struct Offer {
     pub memory: Option<Bytes>,
     /// Free space it has for a build; as for memory.
     pub disk: Option<Bytes>,
+    /// The load of its host.
+    pub load: Option<Load>,
     /// Packages it leaves to others.
     pub except: Vec<Name>,
     /// Packages it takes when there is nothing else.
@@ -30,6 +34,11 @@ impl Offer {
             except: self.except.iter().chain(cannot).cloned().collect(),
             last: self.last.iter().cloned().collect(),
         }
+    }
+
+    /// Returns what people are shown of it.
+    pub fn vitals(&self) -> Vitals {
+        Vitals { load: self.load, disk: self.disk.map(|disk| disk.0) }
     }
 
     fn meets(&self, need: &NeedSection) -> bool {
@@ -49,6 +58,7 @@ impl Offer {
             ("--tag", tags),
             ("--memory", bytes(self.memory)),
             ("--disk", bytes(self.disk)),
+            ("--load", self.load.map_or_else(String::new, |load| load.to_string())),
             ("--except", names(&self.except)),
             ("--last", names(&self.last)),
         ];

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::aside::{self, Aside};
+use super::vitals::{self, Vitals};
 use super::{Claim, Spool, Stand, list, queue, record};
 use crate::base::durable;
 use crate::base::error::readable;
@@ -71,7 +72,7 @@ impl Profile {
 }
 
 /// A builder as it is listed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Listed {
     /// Its name.
     pub name: Builder,
@@ -89,6 +90,9 @@ pub struct Listed {
     pub aside: Option<Aside>,
     /// How many tickets it holds.
     pub building: usize,
+    /// How its host did when it was last seen, as it says.
+    #[serde(flatten)]
+    pub vitals: Vitals,
 }
 
 impl Listed {
@@ -209,6 +213,7 @@ pub fn forget(spool: &Spool, name: &Builder) -> Result<()> {
     durable::prune(&spool.run_dir(name));
     durable::prune(&spool.upload_dir(name));
     durable::remove(&refusals(spool, name))?;
+    durable::remove(&vitals::file(spool, name))?;
     Ok(())
 }
 
@@ -267,6 +272,7 @@ pub fn listed(spool: &Spool, now: Timestamp) -> Result<Vec<Listed>> {
             paused: is_paused(spool, &name),
             aside: aside::of(spool, &name, now)?,
             building: list::building_by(spool, &name)?.len(),
+            vitals: vitals::of(spool, &name)?,
             name,
         });
     }

@@ -30,6 +30,7 @@ mod shelf;
 mod ticket;
 mod ticket_name;
 pub mod upload;
+pub mod vitals;
 pub mod waiting;
 
 pub use claim::Claim;
@@ -42,3 +43,4 @@ pub use report::Report;
 pub use shelf::InOrder;
 pub use ticket::Ticket;
 pub use ticket_name::{Hold, Stamp, Stand, TicketName};
+pub use vitals::Vitals;

@@ -158,6 +158,7 @@ pub(super) fn builders(spool: &Spool, config: &Config, clock: &Clock) -> Result<
             away: clock.now().duration_since(known.seen) > lease,
             slots: known.profile.slots.unwrap_or(1),
             host: known.profile.host.as_ref().map(ToString::to_string),
+            vitals: known.vitals,
             building: held.into_iter().map(|entry| entry.name.id).collect(),
             name: known.name.to_string(),
         })

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::refresh::Open;
 use super::{Need, UnbuiltRow, Undelivered};
 use crate::names::{Id, Priority, State};
+use crate::spool::Vitals;
 use crate::spool::aside::Aside;
 use crate::spool::expire::Expired;
 
@@ -157,6 +158,9 @@ pub struct BuilderRow {
     pub slots: usize,
     /// The host it runs on, as it says.
     pub host: Option<String>,
+    /// How that host did when it was last heard of, as it says.
+    #[serde(flatten)]
+    pub vitals: Vitals,
     /// What it is building.
     pub building: Vec<Id>,
 }

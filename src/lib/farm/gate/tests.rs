@@ -30,8 +30,8 @@ fn a_builder_may_claim_beat_report_register_and_look() {
             "syncpkg-builder --arch x86_64 --slots 2 --tag big,ssd --runs 2.0.0 --host b1.example.org b1",
         ),
         (
-            "syncpkg-claim --builder b1 --tag big --memory 8 --disk 9 --except gtk+,libsigc++ --last a@b",
-            "syncpkg-claim --builder b1 --tag big --memory 8 --disk 9 --except gtk+,libsigc++ --last a@b",
+            "syncpkg-claim --builder b1 --tag big --memory 8 --disk 9 --load 0.52 --except gtk+,libsigc++ --last a@b",
+            "syncpkg-claim --builder b1 --tag big --memory 8 --disk 9 --load 0.52 --except gtk+,libsigc++ --last a@b",
         ),
         ("syncpkg-ls failed --since 3h --json", "syncpkg-ls failed --since 3h --json"),
         ("syncpkg-why current/gcc", "syncpkg-why current/gcc"),

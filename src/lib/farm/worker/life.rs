@@ -5,11 +5,12 @@ use std::path::{Path, PathBuf};
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::throttle::vitals;
 use crate::base::Result;
 use crate::config::Config;
 use crate::farm::master::{Log, Master};
-use crate::spool::Claim;
 use crate::spool::lease::Beat;
+use crate::spool::{Claim, Vitals};
 
 /// How often a log that has grown is handed over.
 const LIVE: Duration = Duration::from_secs(3);
@@ -71,7 +72,7 @@ impl<'a> Life<'a> {
                     life.rest(config.lease.beat.0);
                     alive();
                     if !life.is_over() {
-                        life.hear(master.beat(claim, None, config));
+                        life.hear(master.beat(claim, None, life.vitals(), config));
                     }
                 }
             });
@@ -105,13 +106,22 @@ impl<'a> Life<'a> {
         drop(self.changed.wait_timeout_while(state, time, goes_on));
     }
 
+    /// How this host does; whoever cannot tell beats all the same.
+    fn vitals(&self) -> Vitals {
+        vitals(&self.config.builder.work).unwrap_or_default()
+    }
+
     fn beat(&self) {
         let every = self.config.lease.beat.0;
         let mut last: Option<Instant> = None;
         while !self.is_over() {
-            if last.is_none_or(|last| last.elapsed() >= every) || self.log.has_grown() {
+            let due = last.is_none_or(|last| last.elapsed() >= every);
+            if due || self.log.has_grown() {
+                let vitals = if due { self.vitals() } else { Vitals::default() };
+                self.hear(self.master.beat(self.claim, Some(&self.log), vitals, self.config));
+            }
+            if due {
                 last = Some(Instant::now());
-                self.hear(self.master.beat(self.claim, Some(&self.log), self.config));
             }
             self.rest(LIVE.min(every));
         }

@@ -19,7 +19,7 @@ use self::attempt::Attempt;
 pub use self::homes::{deliver_all, has_reports};
 use self::outbox::Outbox;
 use self::slots::Slots;
-use self::throttle::{Throttle, spare_memory};
+use self::throttle::{Throttle, spare_memory, vitals};
 use super::master::{Master, Task};
 use super::offer::Offer;
 use super::service::Service;
@@ -213,10 +213,12 @@ impl<'a> Worker<'a> {
 
     fn offer(&self, config: &Config) -> Result<Offer> {
         let builder = &config.builder;
+        let vitals = vitals(&self.home)?;
         Ok(Offer {
             tags: builder.tags.clone(),
             memory: builder.memory.or_else(spare_memory),
-            disk: Some(Bytes(durable::available(&self.home)?)),
+            disk: vitals.disk.map(Bytes),
+            load: vitals.load,
             except: builder.except.clone(),
             last: builder.idle.clone(),
         })

@@ -7,21 +7,13 @@ use std::sync::PoisonError;
 
 use crate::base::{Result, durable};
 use crate::config::{BuilderSection, Bytes};
+use crate::spool::Vitals;
 
 /// So much must be free beyond the least before anything is claimed again, bytes.
 const TO_SPARE: u64 = 1 << 30;
 
 /// The load must be this part of the most before anything is claimed again.
 const CALM: f64 = 0.8;
-
-/// What a host can be measured by.
-#[derive(Debug, Clone, Copy)]
-struct Gauges {
-    /// Bytes.
-    free: u64,
-    /// The load of the last minute, where it is known.
-    load: Option<f64>,
-}
 
 /// Which limits have been met and not yet left behind.
 #[derive(Debug, Default)]
@@ -41,9 +33,8 @@ impl Throttle {
     /// # Errors
     /// The disk of `work` cannot be measured.
     pub fn closed(&self, work: &Path, section: &BuilderSection) -> Result<Option<String>> {
-        let gauges = Gauges { free: durable::available(work)?, load: load() };
         let mut met = self.met.lock().unwrap_or_else(PoisonError::into_inner);
-        *met = judge(*met, gauges, section);
+        *met = judge(*met, vitals(work)?, section);
         Ok(match (*met, section.load) {
             (Met { free: true, .. }, _) => Some(format!("less than {} free", section.free)),
             (Met { load: true, .. }, Some(most)) => Some(format!("the load is above {most}")),
@@ -52,14 +43,23 @@ impl Throttle {
     }
 }
 
-fn judge(met: Met, gauges: Gauges, section: &BuilderSection) -> Met {
+fn judge(met: Met, vitals: Vitals, section: &BuilderSection) -> Met {
     let least = section.free.0 + if met.free { TO_SPARE.min(section.free.0) } else { 0 };
     let most = section.load.map(|most| if met.load { most * CALM } else { most });
-    Met { free: gauges.free < least, load: most.zip(gauges.load).is_some_and(|(most, load)| load > most) }
+    Met {
+        free: vitals.disk.is_some_and(|disk| disk < least),
+        load: most.zip(vitals.load).is_some_and(|(most, load)| load.value() > most),
+    }
 }
 
-fn load() -> Option<f64> {
-    std::fs::read_to_string("/proc/loadavg").ok()?.split(' ').next()?.parse().ok()
+/// Measures this host, and the disk of `work`.
+///
+/// # Errors
+/// The disk cannot be measured.
+pub(super) fn vitals(work: &Path) -> Result<Vitals> {
+    let load = std::fs::read_to_string("/proc/loadavg").ok();
+    let load = load.and_then(|text| text.split(' ').next()?.parse().ok());
+    Ok(Vitals { load, disk: Some(durable::available(work)?) })
 }
 
 /// Returns the memory that a build could have without another process losing any.
@@ -81,7 +81,7 @@ mod tests {
     }
 
     fn after(met: Met, free: u64, load: f64) -> (bool, bool) {
-        let met = judge(met, Gauges { free, load: Some(load) }, &section());
+        let met = judge(met, Vitals { disk: Some(free), load: load.to_string().parse().ok() }, &section());
         (met.free, met.load)
     }
 
@@ -111,6 +111,6 @@ mod tests {
         assert_eq!(throttle.closed(here, &roomy).unwrap(), None);
         let greedy = BuilderSection { free: Bytes(u64::MAX / 4), ..BuilderSection::default() };
         assert!(throttle.closed(here, &greedy).unwrap().unwrap().ends_with(" free"));
-        assert!(spare_memory().is_some() && load().is_some());
+        assert!(spare_memory().is_some() && vitals(here).unwrap().load.is_some());
     }
 }

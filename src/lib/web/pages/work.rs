@@ -72,6 +72,8 @@ pub(super) struct BuilderView<'a> {
     seen: Timestamp,
     since: Timestamp,
     host: Option<&'a str>,
+    load: Option<String>,
+    disk: Option<u64>,
     jobs: Vec<Job<'a>>,
 }
 
@@ -112,6 +114,8 @@ pub(super) fn builder_view<'a>(model: &'a Model, builder: &'a BuilderRow) -> Bui
         seen: builder.seen,
         since: builder.since,
         host: builder.host.as_deref(),
+        load: builder.vitals.load.map(|load| load.to_string()),
+        disk: builder.vitals.disk,
         jobs: model.tickets(&builder.building).map(|ticket| job(model, ticket)).collect(),
     }
 }
