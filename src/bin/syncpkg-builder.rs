@@ -7,11 +7,9 @@ use clap::Parser;
 use jiff::SignedDuration;
 use syncpkg::base::clock::{age, shown};
 use syncpkg::base::{Error, Result};
-use syncpkg::config::Bytes;
 use syncpkg::farm::key;
 use syncpkg::names::{Arch, Builder};
 use syncpkg::program::{self, Abilities, Common, Json, Scene, Status};
-use syncpkg::spool::Vitals;
 use syncpkg::spool::builder::{self, Listed};
 
 /// Registers, pauses or forgets a builder, lets its key in; or lists builders.
@@ -125,13 +123,6 @@ fn row(builder: &Listed, scene: &Scene) -> Vec<String> {
         true => format!("away since {}", shown(builder.seen)),
         false => builder.state(),
     };
-    let Vitals { load, disk } = builder.vitals;
-    vec![
-        builder.name.to_string(),
-        archs.join(","),
-        state,
-        format!("seen {} ago", age(silent)),
-        load.map(|load| format!("load {load}")).unwrap_or_default(),
-        disk.map(|disk| format!("{} free", Bytes(disk))).unwrap_or_default(),
-    ]
+    let [load, disk] = builder.vitals.shown();
+    vec![builder.name.to_string(), archs.join(","), state, format!("seen {} ago", age(silent)), load, disk]
 }

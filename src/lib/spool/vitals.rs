@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::{Spool, record};
 use crate::base::error::readable;
 use crate::base::{Error, Result, durable};
+use crate::config::Bytes;
 use crate::names::Builder;
 
 /// What a builder says of its host when it asks for work, and in a beat.
@@ -23,6 +24,13 @@ pub struct Vitals {
 }
 
 impl Vitals {
+    /// Returns load and disk as people read them; empty what was not said.
+    pub fn shown(&self) -> [String; 2] {
+        let load = self.load.map(|load| format!("load {load}"));
+        let disk = self.disk.map(|disk| format!("{} free", Bytes(disk)));
+        [load, disk].map(Option::unwrap_or_default)
+    }
+
     /// Returns them as options of syncpkg-beat.
     pub fn words(&self) -> Vec<String> {
         let load = self.load.map(|load| ["--load".to_owned(), load.to_string()]);
