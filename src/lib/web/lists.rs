@@ -12,6 +12,7 @@ use super::ledger::Ledger;
 use super::load::hash;
 use super::model::{Counts, Model, Row, Summary};
 use super::pages::{self, Site};
+use super::site::Work;
 use super::writer::Writer;
 use crate::base::Result;
 use crate::names::Id;
@@ -47,12 +48,18 @@ pub(super) struct Touched {
     read: RefCell<BTreeMap<String, Rc<Vec<Row>>>>,
 }
 
+/// What a list of results came to.
+enum Sum {
+    Day(Summary),
+    Batch(Rebuild),
+}
+
 /// Puts what is new into the lists of results, and writes the pages of the days that have changed.
 ///
 /// # Errors
 /// A failing system call.
 pub(super) fn settle(
-    site: &Site<'_>,
+    work: &Work<'_>,
     index: &mut Index,
     mut ledger: Ledger,
     writer: &mut Writer<'_>,
@@ -63,23 +70,17 @@ pub(super) fn settle(
     }
     index.balance.retain(|_, change| *change != (0, 0));
     let changed = ledger.changed();
-    let days: BTreeSet<String> =
-        changed.iter().filter_map(|list| list.strip_prefix("day-")).map(str::to_owned).collect();
-    writer.leave("recent/", |path| !day_of(path).is_some_and(|day| days.contains(&day)));
-    for list in changed {
-        let rows = ledger.settle(&list)?;
-        match (list.strip_prefix("day-"), list.strip_prefix("batch-")) {
-            (Some(day), _) => {
-                match rows.is_empty() {
-                    true => drop(index.days.remove(day)),
-                    false => drop(index.days.insert(day.to_owned(), Summary::of(&rows))),
-                }
-                pages::day(site, writer, day, &rows)?;
-            }
-            (None, Some(batch)) => drop(index.rebuilds.insert(batch.to_owned(), Rebuild::of(&rows))),
-            (None, None) => {}
+    let days: BTreeSet<&str> = changed.iter().filter_map(|list| list.strip_prefix("day-")).collect();
+    writer.leave("recent/", |path| !day_of(path).is_some_and(|day| days.contains(&*day)));
+    let sums = work.share(&changed, writer, |site, writer, list| sum(site, writer, &ledger, list))?;
+    for (list, sum) in changed.iter().zip(sums) {
+        let name = list.split_once('-').map_or(list.as_str(), |(_, name)| name).to_owned();
+        match sum {
+            Sum::Day(sum) => drop(index.days.insert(name, sum)),
+            Sum::Batch(sum) => drop(index.rebuilds.insert(name, sum)),
         }
     }
+    index.days.retain(|_, sum| sum.counts.asked > 0);
     index.rebuilds.retain(|_, rebuild| rebuild.counts.asked > 0);
     let mut touched = Touched {
         ledger,
@@ -90,6 +91,14 @@ pub(super) fn settle(
     };
     touched.recent = touched.latest(&index.days, RECENT, |_| true, |_| true);
     Ok(touched)
+}
+
+fn sum(site: &Site<'_>, writer: &mut Writer<'_>, ledger: &Ledger, list: &str) -> Result<Sum> {
+    let rows = ledger.settle(list)?;
+    match list.strip_prefix("day-") {
+        Some(day) => pages::day(site, writer, day, &rows).map(|()| Sum::Day(Summary::of(&rows))),
+        None => Ok(Sum::Batch(Rebuild::of(&rows))),
+    }
 }
 
 /// Returns the day a page is about: `recent/2026/11/22/…` is about `2026-11-22`.

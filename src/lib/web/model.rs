@@ -327,7 +327,7 @@ pub struct FileRow {
 }
 
 /// A ticket in one line: what lists, feeds and statistics need to know.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Row {
     /// Its ID.
     pub id: Id,
@@ -418,7 +418,7 @@ impl Row {
 
 /// Returns the day of a time, UTC: `YYYY-MM-DD`.
 pub(super) fn day(time: Timestamp) -> String {
-    time.strftime("%Y-%m-%d").to_string()
+    jiff::tz::TimeZone::UTC.to_datetime(time).date().to_string()
 }
 
 impl From<&TicketRow> for Row {

@@ -10,7 +10,7 @@ use super::cache::{Cache, Index, Kept, Known};
 use super::ledger::Ledger;
 use super::load::{Holds, hash};
 use super::model::{Model, Package, Row, TicketRow};
-use super::pages::{self, Site};
+use super::pages::{self, Frames, Site};
 use super::refresh::{Fresh, Open, Round, refresh};
 use super::templates::{Engine, Texts};
 use super::writer::Writer;
@@ -62,13 +62,14 @@ pub(super) fn make(
     let texts = Texts::read(config.templates.as_deref())?;
     let cache = Cache::of(spool);
     let mut index = cache.index(key(config, &texts)?)?;
-    let mut writer = Writer::new(&config.site, std::mem::take(&mut index.pages));
+    let pages = std::mem::take(&mut index.pages);
+    let mut writer = Writer::new(&config.site, &pages);
     let work = Work { config, spool, sources, texts: &texts, cache: &cache };
     let open = open(spool)?;
     let (fresh, ledger) = work.packages(&mut index, &open, &mut writer)?;
     let engine = Engine::compile(&texts)?;
-    let site = Site { engine: &engine, config };
-    let touched = lists::settle(&site, &mut index, ledger, &mut writer)?;
+    let site = Site { engine: &engine, frames: &Frames::default(), config };
+    let touched = lists::settle(&work, &mut index, ledger, &mut writer)?;
     for (name, fresh) in &fresh {
         cache.keep_tickets(name, &fresh.tickets)?;
     }
@@ -113,7 +114,8 @@ fn open(spool: &Spool) -> Result<BTreeMap<String, Open>> {
 
 type Gone = BTreeMap<String, Vec<(Expired, jiff::Timestamp)>>;
 
-struct Work<'a> {
+/// What writing the site works with.
+pub(super) struct Work<'a> {
     config: &'a Config,
     spool: &'a Spool,
     sources: &'a Sources<'a>,
@@ -155,7 +157,7 @@ impl Work<'_> {
             }
             Ok((name.clone(), fresh))
         };
-        let fresh = self.share(&names, writer, &work)?;
+        let fresh = self.share(&names, writer, work)?;
         let kept = learn(index, fresh, !anew, writer);
         Ok((kept, ledger.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner)))
     }
@@ -240,26 +242,25 @@ impl Work<'_> {
     }
 
     /// Does the same with each of `items`, on several threads when there are many.
-    fn share<I: Sync, T: Send>(
+    pub fn share<I: Sync, T: Send>(
         &self,
         items: &[I],
         writer: &mut Writer<'_>,
-        work: &(dyn Fn(&Site<'_>, &mut Writer<'_>, &I) -> Result<T> + Sync),
+        work: impl Fn(&Site<'_>, &mut Writer<'_>, &I) -> Result<T> + Sync,
     ) -> Result<Vec<T>> {
-        let (done, root) = (AtomicUsize::new(0), writer.root());
-        let begin = || Ok((Engine::compile(self.texts)?, Writer::new(root, BTreeMap::new())));
-        let parts = together_with(items, begin, |(engine, own): &mut (Engine, Writer<'_>), item| {
-            let result = work(&Site { engine, config: self.config }, own, item)?;
+        let (done, whole) = (AtomicUsize::new(0), &*writer);
+        let begin = || Ok((Engine::compile(self.texts)?, Frames::default()));
+        let parts = together_with(items, begin, |(engine, frames), item| {
+            let mut part = whole.part();
+            let result = work(&Site { engine, frames, config: self.config }, &mut part, item)?;
             (self.sources.progress)(done.fetch_add(1, Ordering::Relaxed) + 1, items.len());
-            Ok((result, std::mem::take(&mut own.written)))
+            Ok((result, part))
         })?;
-        let mut results = Vec::with_capacity(parts.len());
-        for (result, written) in parts {
-            results.push(result);
-            writer.written.changed += written.changed;
-            writer.written.removed += written.removed;
-        }
-        Ok(results)
+        let take_in = |(result, part)| {
+            writer.take_in(part);
+            result
+        };
+        Ok(parts.into_iter().map(take_in).collect())
     }
 
     fn model(
@@ -328,7 +329,7 @@ impl Work<'_> {
             let Some(package) = model.packages.get(name) else { return Ok(()) };
             pages::package_files(site, writer, &pages::Whole { name, package, rows: &rows, near })
         };
-        self.share(&due, writer, &page).map(drop)
+        self.share(&due, writer, page).map(drop)
     }
 }
 
