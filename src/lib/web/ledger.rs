@@ -124,7 +124,9 @@ impl Ledger {
         if let Some(edit) = self.edits.get(list) {
             rows.retain(|row| !edit.gone.contains(&row.id));
             if edit.spilled > 0 {
-                rows.extend(parse(&durable::read(&self.cache.root().join("part").join(list), LARGEST)?));
+                let part = self.cache.root().join("part").join(list);
+                rows.extend(parse(&durable::read(&part, LARGEST)?));
+                durable::forget(&part);
             }
             rows.extend(parse(&edit.lines));
         }

@@ -149,19 +149,22 @@ impl Touched {
 }
 
 /// What a package's page says that is not of its own tickets.
-#[derive(Debug, Clone, Default, Serialize)]
-pub(super) struct Near {
+#[derive(Debug, Clone, Default, Hash)]
+pub(super) struct Near<'a> {
     /// What of the same tree needs it.
-    pub needed_by: BTreeSet<String>,
+    pub needed_by: BTreeSet<&'a str>,
     /// Of what it needs, the packages that have a page.
-    pub known: BTreeSet<String>,
+    pub known: BTreeSet<&'a str>,
     /// When what waits is likely to be begun.
     pub expected: BTreeMap<Id, Timestamp>,
     /// Architectures that, after its name, make the name of another package.
-    pub taken: BTreeSet<String>,
+    pub taken: BTreeSet<&'a str>,
     /// The version a tree wants and nobody built, and why, by `TREE ARCH`.
-    pub wanted: BTreeMap<String, (String, String)>,
+    pub wanted: Option<&'a Wanted>,
 }
+
+/// The version a tree wants and nobody built, and why, by `TREE ARCH`.
+pub(super) type Wanted = BTreeMap<String, (String, String)>;
 
 /// Which packages need which, by name.
 pub(super) type Needed<'a> = BTreeMap<&'a str, BTreeSet<&'a str>>;
@@ -178,29 +181,28 @@ pub(super) fn needed_by(model: &Model) -> Needed<'_> {
 }
 
 /// Returns what is around the package `name`.
-pub(super) fn near(
-    model: &Model,
-    needed: &Needed<'_>,
-    missing: &BTreeMap<String, BTreeMap<String, (String, String)>>,
+pub(super) fn near<'a>(
+    model: &'a Model,
+    needed: &Needed<'a>,
+    missing: &'a BTreeMap<String, Wanted>,
     name: &str,
-) -> Near {
+) -> Near<'a> {
     let stands = model.packages.get(name).map(|package| package.stands.as_slice()).unwrap_or_default();
-    let depends = stands.iter().flat_map(|stand| &stand.depends);
+    let depends = stands.iter().flat_map(|stand| &stand.depends).map(String::as_str);
     let newest = stands.iter().map(|stand| &stand.newest.id);
-    let archs = stands.iter().map(|stand| &stand.newest.arch);
-    let taken = archs.filter(|arch| model.packages.contains_key(&format!("{name}-{arch}")));
+    let archs = stands.iter().map(|stand| stand.newest.arch.as_str());
     Near {
-        needed_by: needed.get(name).into_iter().flatten().map(|name| (*name).to_owned()).collect(),
-        known: depends.filter(|name| model.packages.contains_key(*name)).cloned().collect(),
+        needed_by: needed.get(name).cloned().unwrap_or_default(),
+        known: depends.filter(|name| model.packages.contains_key(*name)).collect(),
         expected: newest.filter_map(|id| Some((*id, *model.expected.get(id)?))).collect(),
-        taken: taken.cloned().collect(),
-        wanted: missing.get(name).cloned().unwrap_or_default(),
+        taken: archs.filter(|arch| model.packages.contains_key(&format!("{name}-{arch}"))).collect(),
+        wanted: missing.get(name),
     }
 }
 
 /// Returns which versions the trees want and nobody built, and why: by name, then `TREE ARCH`.
-pub(super) fn missing(model: &Model) -> BTreeMap<String, BTreeMap<String, (String, String)>> {
-    let mut missing: BTreeMap<String, BTreeMap<String, (String, String)>> = BTreeMap::new();
+pub(super) fn missing(model: &Model) -> BTreeMap<String, Wanted> {
+    let mut missing: BTreeMap<String, Wanted> = BTreeMap::new();
     for row in model.unbuilt.iter().flatten() {
         let Ok(item) = row.item.parse::<crate::names::Item>() else { continue };
         let version = format!("{}-{}", item.version, item.release);

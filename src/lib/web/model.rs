@@ -82,7 +82,7 @@ impl Model {
 }
 
 /// How many tickets there are: `asked` is the sum of all others, or something got lost.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "they are the states")]
 pub struct Counts {
     pub asked: usize,
@@ -445,7 +445,7 @@ impl From<&TicketRow> for Row {
 }
 
 /// A package, all trees and architectures.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Hash, Serialize, Deserialize)]
 pub struct Package {
     /// Where it stands, per tree and architecture.
     pub stands: Vec<StandRow>,
@@ -457,7 +457,7 @@ pub struct Package {
 }
 
 /// Where a package stands in one tree, for one architecture.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct StandRow {
     /// The newest ticket.
     pub newest: Row,
@@ -507,7 +507,7 @@ impl StandRow {
 }
 
 /// A ticket at which a package began to fail, or was last built.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Mark {
     /// The ticket.
     pub id: Id,

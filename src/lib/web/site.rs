@@ -9,13 +9,13 @@ use serde::Serialize;
 use super::cache::{Cache, Index, Kept, Known};
 use super::ledger::Ledger;
 use super::load::{Holds, hash};
-use super::model::{Model, Package, Row, TicketRow};
+use super::model::{Model, Row, TicketRow};
 use super::pages::{self, Frames, Site};
 use super::refresh::{Fresh, Open, Round, refresh};
 use super::templates::{Engine, Texts};
 use super::writer::Writer;
 use super::{Facts, Shipped, Sources, expected, lists, load, need};
-use crate::base::{Clock, Result, durable, lock, together_with};
+use crate::base::{Clock, Result, durable, lock, together, together_with};
 use crate::config::Config;
 use crate::names::Id;
 use crate::spool::expire::{self, Expired};
@@ -73,7 +73,7 @@ pub(super) fn make(
     for (name, fresh) in &fresh {
         cache.keep_tickets(name, &fresh.tickets)?;
     }
-    let model = work.model(&index, open, facts, &touched, clock)?;
+    let mut model = work.model(&mut index, open, facts, &touched, clock)?;
     work.package_pages(&mut index, &model, &fresh, &mut writer)?;
     for (name, text) in texts.assets() {
         writer.list(name, text.as_bytes())?;
@@ -82,8 +82,10 @@ pub(super) fn make(
     writer.finish();
     index.pages = std::mem::take(&mut writer.pages);
     index.key = key(config, &texts)?;
+    index.regain(std::mem::take(&mut model.packages), std::mem::take(&mut model.days));
     // It vouches for all that was written.
-    cache.keep(&index)?;
+    cache.keep(&mut index)?;
+    (model.packages, model.days) = index.lend();
     Ok((writer.written, model))
 }
 
@@ -265,15 +267,14 @@ impl Work<'_> {
 
     fn model(
         &self,
-        index: &Index,
+        index: &mut Index,
         open: BTreeMap<String, Open>,
         facts: &Facts,
         touched: &lists::Touched,
         clock: &Clock,
     ) -> Result<Model> {
         let config = self.config;
-        let packages: BTreeMap<String, Package> =
-            index.packages.iter().map(|(name, known)| (name.clone(), known.package.clone())).collect();
+        let (packages, days) = index.lend();
         let mut counts = super::Counts::default();
         packages.values().for_each(|package| counts.add_all(&package.counts));
         counts.bad = load::bad(self.spool)?;
@@ -293,7 +294,7 @@ impl Work<'_> {
             expected: BTreeMap::new(),
             packages,
             recent: touched.recent.clone(),
-            days: index.days.clone(),
+            days,
             unbuilt: facts.unbuilt.as_ref().map(|rows| rows.iter().map(load::unbuilt).collect()),
         };
         model.fill(open);
@@ -311,24 +312,26 @@ impl Work<'_> {
         writer: &mut Writer<'_>,
     ) -> Result<()> {
         let (needed, missing) = (lists::needed_by(model), lists::missing(model));
-        let mut due = Vec::new();
-        for (name, known) in &mut index.packages {
+        let look = |(name, known): &(&String, &Known)| {
             let near = lists::near(model, &needed, &missing, name);
-            let pages = hash(&(known.rows, serde_json::to_vec(&(&known.package, &near)).unwrap_or_default()));
-            if known.pages != pages {
-                known.pages = pages;
-                due.push((name.clone(), near));
-            }
-        }
-        let page = |site: &Site<'_>, writer: &mut Writer<'_>, (name, near): &(String, lists::Near)| {
-            let tickets: Vec<Kept> = match fresh.get(name) {
-                Some(fresh) => fresh.tickets.clone(),
-                None => self.cache.tickets(name),
-            };
-            let rows: Vec<Row> = tickets.into_iter().rev().map(|kept| kept.row).collect();
-            let Some(package) = model.packages.get(name) else { return Ok(()) };
-            pages::package_files(site, writer, &pages::Whole { name, package, rows: &rows, near })
+            let pages = hash(&(known.rows, model.packages.get(*name), &near));
+            Ok((known.pages != pages).then(|| ((*name).clone(), near, pages)))
         };
+        let looked = together(&index.packages.iter().collect::<Vec<_>>(), look)?;
+        let due: Vec<_> = looked.into_iter().flatten().collect();
+        for (name, _, pages) in &due {
+            index.packages.entry(name.clone()).and_modify(|known| known.pages = *pages);
+        }
+        let page =
+            |site: &Site<'_>, writer: &mut Writer<'_>, (name, near, _): &(String, lists::Near<'_>, u64)| {
+                let tickets: Vec<Kept> = match fresh.get(name) {
+                    Some(fresh) => fresh.tickets.clone(),
+                    None => self.cache.tickets(name),
+                };
+                let rows: Vec<Row> = tickets.into_iter().rev().map(|kept| kept.row).collect();
+                let Some(package) = model.packages.get(name) else { return Ok(()) };
+                pages::package_files(site, writer, &pages::Whole { name, package, rows: &rows, near })
+            };
         self.share(&due, writer, page).map(drop)
     }
 }

@@ -79,3 +79,26 @@ fn filled(empty: &str, title: &str, body: &str) -> String {
     }
     page
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_is_the_same_whether_its_frame_is_known_or_not() {
+        let plain = |title: &str, body: &str| {
+            let mut page = "<title>".to_owned();
+            escape(title, &mut page);
+            Ok(format!("{page}</title>{body}"))
+        };
+        let odd = |title: &str, body: &str| Ok(format!("{}{body}{title}", title.to_uppercase()));
+        let renders: [&dyn Fn(&str, &str) -> Result<String>; 2] = [&plain, &odd];
+        for render in renders {
+            let frames = Frames::default();
+            for title in ["one", "one", "two & <three>"] {
+                let page = frames.fill((Section::Help, "../"), (title, "text"), render).unwrap();
+                assert_eq!(page, render(title, "text").unwrap());
+            }
+        }
+    }
+}
