@@ -38,7 +38,10 @@ pub(in super::super) struct Frame<'a> {
 
 /// Frames in which only title and text are missing, by section and way up.
 #[derive(Default)]
-pub(in super::super) struct Frames(RefCell<HashMap<(Section, String), Option<Rc<str>>>>);
+pub(in super::super) struct Frames(RefCell<HashMap<(Section, String), Empty>>);
+
+/// A frame without title and text; none when a template does not just put them in.
+type Empty = Option<Rc<str>>;
 
 impl Frames {
     /// Puts a frame around the text `body`, as `render` does with a title and a text.
@@ -84,6 +87,8 @@ fn filled(empty: &str, title: &str, body: &str) -> String {
 mod tests {
     use super::*;
 
+    type Render<'a> = &'a dyn Fn(&str, &str) -> Result<String>;
+
     #[test]
     fn a_page_is_the_same_whether_its_frame_is_known_or_not() {
         let plain = |title: &str, body: &str| {
@@ -92,8 +97,7 @@ mod tests {
             Ok(format!("{page}</title>{body}"))
         };
         let odd = |title: &str, body: &str| Ok(format!("{}{body}{title}", title.to_uppercase()));
-        let renders: [&dyn Fn(&str, &str) -> Result<String>; 2] = [&plain, &odd];
-        for render in renders {
+        for render in [&plain as Render<'_>, &odd] {
             let frames = Frames::default();
             for title in ["one", "one", "two & <three>"] {
                 let page = frames.fill((Section::Help, "../"), (title, "text"), render).unwrap();
