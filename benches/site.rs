@@ -1,70 +1,115 @@
 //! What the pages cost: a farm with 4,000 packages and 350,000 finished tickets of two years, one in ten with a log;
-//! everything from nothing, again with nothing new, and after one more result. Leave the machine idle. Says how much
-//! memory it took at the most.
+//! everything from nothing, again with nothing new, and after one more result, each by a program of its own, and the most
+//! memory one took. Beside everything from nothing: what the bare reading and writing of as many files costs. Leave the
+//! machine idle.
 
 mod stage;
 
 use std::fmt::Write as _;
 use std::fs;
 use std::io::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use stage::{Done, place, timed};
-use syncpkg::base::Clock;
-use syncpkg::config::Config;
+use syncpkg::base::{Clock, Error, together};
 use syncpkg::farm::site;
-use syncpkg::spool::Spool;
+use syncpkg::spool::{Spool, TicketName, list};
 
 const PACKAGES: usize = 4_000;
 const TICKETS: usize = 350_000;
 const DAYS: usize = 730;
 
+/// The word that makes this program one that writes the site of the spool in the next operand, and says what it did.
+const ROUND: &str = "round";
+
 fn main() -> Done {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    if let [ROUND, place, ..] = words.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        return round(Path::new(place));
+    }
     let (place, mut out) = (place()?, std::io::stdout());
     let spool = Spool::create(&place.path().join("spool"))?;
     for n in 0..TICKETS {
         ticket(spool.root(), n)?;
     }
-    let text = format!(
-        "site = {:?}\n[tree.current]\nscm = \"none\"\npath = \"/nowhere\"\n",
-        place.path().join("site")
-    );
-    let config = syncpkg::config::parse(&text, "bench")?;
-    let clock = Clock::fixed("2026-11-22T12:00:00Z".parse()?);
-    std::thread::sleep(std::time::Duration::from_secs(3));
-    for (what, limit) in [("everything from nothing", 20_000.0), ("nothing new", 100.0)] {
-        write(&config, &spool, &clock, (what, limit), &mut out)?;
-    }
+    let pause = || std::thread::sleep(Duration::from_secs(3));
+    pause();
+    let whole = write(place.path(), ("everything from nothing", 20_000.0), &mut out)?;
+    let bare = floor(&spool, place.path())?.as_secs_f64() * 1000.0;
+    writeln!(out, "{:26}{bare:9.0} ms for as many files; ours takes {:.1} times that", "", whole / bare)?;
+    write(place.path(), ("nothing new", 100.0), &mut out)?;
     for n in 0..5 {
         ticket(spool.root(), TICKETS + n)?;
-        write(&config, &spool, &clock, ("after one more result", 100.0), &mut out)?;
-        std::thread::sleep(std::time::Duration::from_secs(3));
+        write(place.path(), ("after one more result", 100.0), &mut out)?;
+        pause();
     }
-    let status = fs::read_to_string("/proc/self/status")?;
-    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap_or_default();
-    writeln!(out, "most memory: {}; the limit is 128 MiB", peak.trim())?;
-    let (largest, path) = largest(&config.site)?;
-    let front = fs::metadata(config.site.join("index.html"))?.len();
+    let site = place.path().join("site");
+    let (largest, path) = largest(&site)?;
+    let front = fs::metadata(site.join("index.html"))?.len();
     writeln!(out, "largest page {largest} bytes ({path}); front page {front} bytes")?;
     Ok(())
 }
 
-fn write(
-    config: &Config,
-    spool: &Spool,
-    clock: &Clock,
-    (what, limit): (&str, f64),
-    out: &mut std::io::Stdout,
-) -> Done {
-    let (took, written) = timed(|| Ok(site::write(config, spool, &|_, _| (), clock)?))?;
-    let took = took.as_secs_f64() * 1000.0;
+/// Has the site written; returns how long that took, milliseconds.
+fn write(place: &Path, (what, limit): (&str, f64), out: &mut std::io::Stdout) -> Done<f64> {
+    let mut program = Command::new(std::env::current_exe()?);
+    let done = program.arg(ROUND).arg(place).stderr(Stdio::inherit()).output()?;
+    let said = String::from_utf8(done.stdout)?;
+    let numbers = said.split_whitespace().map(str::parse).collect::<Result<Vec<f64>, _>>()?;
+    let [took, changed, looked, memory] = numbers[..] else { return Err("the round failed".into()) };
     let verdict = if took > limit { "  TOO LONG" } else { "" };
+    let verdict = if memory > 128.0 { "  TOO MUCH MEMORY" } else { verdict };
     writeln!(
         out,
-        "{what:26}{took:9.0} ms, {} files written, {} packages looked at{verdict}",
-        written.changed, written.looked
+        "{what:26}{took:9.0} ms, {changed} files written, {looked} packages looked at, {memory:.0} MiB{verdict}"
     )?;
+    Ok(took)
+}
+
+/// Writes the site; prints milliseconds, files, packages, and MiB of memory.
+fn round(place: &Path) -> Done {
+    let text =
+        format!("site = {:?}\n[tree.current]\nscm = \"none\"\npath = \"/nowhere\"\n", place.join("site"));
+    let config = syncpkg::config::parse(&text, "bench")?;
+    let (clock, spool) = (Clock::fixed("2026-11-22T12:00:00Z".parse()?), Spool::open(&place.join("spool"))?);
+    let (took, written) = timed(|| Ok(site::write(&config, &spool, &|_, _| (), &clock)?))?;
+    let status = fs::read_to_string("/proc/self/status")?;
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap_or_default();
+    let peak: f64 = peak.trim().trim_end_matches(" kB").parse()?;
+    let took = took.as_secs_f64() * 1000.0;
+    writeln!(std::io::stdout(), "{took} {} {} {}", written.changed, written.looked, peak / 1024.0)?;
     Ok(())
+}
+
+/// Reads every ticket and its report, and writes a page for each as the site's are written, without a look at anything.
+fn floor(spool: &Spool, place: &Path) -> Done<Duration> {
+    let to = place.join("floor");
+    fs::create_dir(&to)?;
+    let page = [b'x'; 6_000];
+    let one = |path: PathBuf, name: &TicketName| -> std::io::Result<()> {
+        let report = spool.root().join("report").join(name.id.day());
+        fs::read(path)?;
+        fs::read(report.join(format!("{}.{}.toml", name.try_word(), name.state())))?;
+        let place = to.join(name.id.as_str());
+        fs::create_dir(&place)?;
+        fs::write(place.join(".new"), page)?;
+        fs::rename(place.join(".new"), place.join("index.html"))
+    };
+    let packages = list::packages(spool)?;
+    let (took, _) = timed(|| {
+        Ok(together(&packages, |(tree, package)| {
+            let place = spool.root().join("done").join(tree).join(package);
+            for name in list::names(&place)? {
+                let path = place.join(&name);
+                one(path.clone(), &name.parse()?).map_err(|source| Error::io("read", &path, source))?;
+            }
+            Ok(())
+        })?)
+    })?;
+    fs::remove_dir_all(&to)?;
+    Ok(took)
 }
 
 /// Writes a finished ticket as it lies in the spool.

@@ -34,6 +34,25 @@ struct Edit {
     spilled: u64,
 }
 
+/// A result as the lists have it.
+pub(super) struct Line<'a> {
+    row: &'a Row,
+    text: Vec<u8>,
+}
+
+impl<'a> Line<'a> {
+    /// Returns the line about a result.
+    ///
+    /// # Errors
+    /// None that can happen with these values.
+    pub fn of(row: &'a Row) -> Result<Self> {
+        let mut text =
+            serde_json::to_vec(row).map_err(|source| Error::wrong(format!("cannot write JSON: {source}")))?;
+        text.push(b'\n');
+        Ok(Self { row, text })
+    }
+}
+
 /// Which list a result belongs to.
 fn lists(row: &Row) -> impl Iterator<Item = String> {
     let batch = row.batch.as_ref().filter(|batch| is_rebuild(batch));
@@ -63,18 +82,15 @@ impl Ledger {
     ///
     /// # Errors
     /// A failing system call.
-    pub fn add(&mut self, row: &Row) -> Result<()> {
-        let mut line =
-            serde_json::to_vec(row).map_err(|source| Error::wrong(format!("cannot write JSON: {source}")))?;
-        line.push(b'\n');
-        for list in lists(row) {
+    pub fn add(&mut self, line: &Line<'_>) -> Result<()> {
+        for list in lists(line.row) {
             let edit = self.edits.entry(list).or_default();
             // A run that was killed may have put it in before.
-            edit.gone.insert(row.id);
-            edit.lines.extend(&line);
-            self.held += line.len();
+            edit.gone.insert(line.row.id);
+            edit.lines.extend(&line.text);
+            self.held += line.text.len();
         }
-        self.count(row, 1);
+        self.count(line.row, 1);
         if self.held > HELD { self.spill() } else { Ok(()) }
     }
 
@@ -108,7 +124,9 @@ impl Ledger {
         if let Some(edit) = self.edits.get(list) {
             rows.retain(|row| !edit.gone.contains(&row.id));
             if edit.spilled > 0 {
-                rows.extend(parse(&durable::read(&self.cache.root().join("part").join(list), LARGEST)?));
+                let part = self.cache.root().join("part").join(list);
+                rows.extend(parse(&durable::read(&part, LARGEST)?));
+                durable::forget(&part);
             }
             rows.extend(parse(&edit.lines));
         }

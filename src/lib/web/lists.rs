@@ -12,6 +12,7 @@ use super::ledger::Ledger;
 use super::load::hash;
 use super::model::{Counts, Model, Row, Summary};
 use super::pages::{self, Site};
+use super::site::Work;
 use super::writer::Writer;
 use crate::base::Result;
 use crate::names::Id;
@@ -47,12 +48,18 @@ pub(super) struct Touched {
     read: RefCell<BTreeMap<String, Rc<Vec<Row>>>>,
 }
 
+/// What a list of results came to.
+enum Sum {
+    Day(Summary),
+    Batch(Rebuild),
+}
+
 /// Puts what is new into the lists of results, and writes the pages of the days that have changed.
 ///
 /// # Errors
 /// A failing system call.
 pub(super) fn settle(
-    site: &Site<'_>,
+    work: &Work<'_>,
     index: &mut Index,
     mut ledger: Ledger,
     writer: &mut Writer<'_>,
@@ -63,23 +70,17 @@ pub(super) fn settle(
     }
     index.balance.retain(|_, change| *change != (0, 0));
     let changed = ledger.changed();
-    let days: BTreeSet<String> =
-        changed.iter().filter_map(|list| list.strip_prefix("day-")).map(str::to_owned).collect();
-    writer.leave("recent/", |path| !day_of(path).is_some_and(|day| days.contains(&day)));
-    for list in changed {
-        let rows = ledger.settle(&list)?;
-        match (list.strip_prefix("day-"), list.strip_prefix("batch-")) {
-            (Some(day), _) => {
-                match rows.is_empty() {
-                    true => drop(index.days.remove(day)),
-                    false => drop(index.days.insert(day.to_owned(), Summary::of(&rows))),
-                }
-                pages::day(site, writer, day, &rows)?;
-            }
-            (None, Some(batch)) => drop(index.rebuilds.insert(batch.to_owned(), Rebuild::of(&rows))),
-            (None, None) => {}
+    let days: BTreeSet<&str> = changed.iter().filter_map(|list| list.strip_prefix("day-")).collect();
+    writer.leave("recent/", |path| !day_of(path).is_some_and(|day| days.contains(&*day)));
+    let sums = work.share(&changed, writer, |site, writer, list| sum(site, writer, &ledger, list))?;
+    for (list, sum) in changed.iter().zip(sums) {
+        let name = list.split_once('-').map_or(list.as_str(), |(_, name)| name).to_owned();
+        match sum {
+            Sum::Day(sum) => drop(index.days.insert(name, sum)),
+            Sum::Batch(sum) => drop(index.rebuilds.insert(name, sum)),
         }
     }
+    index.days.retain(|_, sum| sum.counts.asked > 0);
     index.rebuilds.retain(|_, rebuild| rebuild.counts.asked > 0);
     let mut touched = Touched {
         ledger,
@@ -90,6 +91,14 @@ pub(super) fn settle(
     };
     touched.recent = touched.latest(&index.days, RECENT, |_| true, |_| true);
     Ok(touched)
+}
+
+fn sum(site: &Site<'_>, writer: &mut Writer<'_>, ledger: &Ledger, list: &str) -> Result<Sum> {
+    let rows = ledger.settle(list)?;
+    match list.strip_prefix("day-") {
+        Some(day) => pages::day(site, writer, day, &rows).map(|()| Sum::Day(Summary::of(&rows))),
+        None => Ok(Sum::Batch(Rebuild::of(&rows))),
+    }
 }
 
 /// Returns the day a page is about: `recent/2026/11/22/…` is about `2026-11-22`.
@@ -140,19 +149,22 @@ impl Touched {
 }
 
 /// What a package's page says that is not of its own tickets.
-#[derive(Debug, Clone, Default, Serialize)]
-pub(super) struct Near {
+#[derive(Debug, Clone, Default, Hash)]
+pub(super) struct Near<'a> {
     /// What of the same tree needs it.
-    pub needed_by: BTreeSet<String>,
+    pub needed_by: BTreeSet<&'a str>,
     /// Of what it needs, the packages that have a page.
-    pub known: BTreeSet<String>,
+    pub known: BTreeSet<&'a str>,
     /// When what waits is likely to be begun.
     pub expected: BTreeMap<Id, Timestamp>,
     /// Architectures that, after its name, make the name of another package.
-    pub taken: BTreeSet<String>,
+    pub taken: BTreeSet<&'a str>,
     /// The version a tree wants and nobody built, and why, by `TREE ARCH`.
-    pub wanted: BTreeMap<String, (String, String)>,
+    pub wanted: Option<&'a Wanted>,
 }
+
+/// The version a tree wants and nobody built, and why, by `TREE ARCH`.
+pub(super) type Wanted = BTreeMap<String, (String, String)>;
 
 /// Which packages need which, by name.
 pub(super) type Needed<'a> = BTreeMap<&'a str, BTreeSet<&'a str>>;
@@ -169,29 +181,28 @@ pub(super) fn needed_by(model: &Model) -> Needed<'_> {
 }
 
 /// Returns what is around the package `name`.
-pub(super) fn near(
-    model: &Model,
-    needed: &Needed<'_>,
-    missing: &BTreeMap<String, BTreeMap<String, (String, String)>>,
+pub(super) fn near<'a>(
+    model: &'a Model,
+    needed: &Needed<'a>,
+    missing: &'a BTreeMap<String, Wanted>,
     name: &str,
-) -> Near {
+) -> Near<'a> {
     let stands = model.packages.get(name).map(|package| package.stands.as_slice()).unwrap_or_default();
-    let depends = stands.iter().flat_map(|stand| &stand.depends);
+    let depends = stands.iter().flat_map(|stand| &stand.depends).map(String::as_str);
     let newest = stands.iter().map(|stand| &stand.newest.id);
-    let archs = stands.iter().map(|stand| &stand.newest.arch);
-    let taken = archs.filter(|arch| model.packages.contains_key(&format!("{name}-{arch}")));
+    let archs = stands.iter().map(|stand| stand.newest.arch.as_str());
     Near {
-        needed_by: needed.get(name).into_iter().flatten().map(|name| (*name).to_owned()).collect(),
-        known: depends.filter(|name| model.packages.contains_key(*name)).cloned().collect(),
+        needed_by: needed.get(name).cloned().unwrap_or_default(),
+        known: depends.filter(|name| model.packages.contains_key(*name)).collect(),
         expected: newest.filter_map(|id| Some((*id, *model.expected.get(id)?))).collect(),
-        taken: taken.cloned().collect(),
-        wanted: missing.get(name).cloned().unwrap_or_default(),
+        taken: archs.filter(|arch| model.packages.contains_key(&format!("{name}-{arch}"))).collect(),
+        wanted: missing.get(name),
     }
 }
 
 /// Returns which versions the trees want and nobody built, and why: by name, then `TREE ARCH`.
-pub(super) fn missing(model: &Model) -> BTreeMap<String, BTreeMap<String, (String, String)>> {
-    let mut missing: BTreeMap<String, BTreeMap<String, (String, String)>> = BTreeMap::new();
+pub(super) fn missing(model: &Model) -> BTreeMap<String, Wanted> {
+    let mut missing: BTreeMap<String, Wanted> = BTreeMap::new();
     for row in model.unbuilt.iter().flatten() {
         let Ok(item) = row.item.parse::<crate::names::Item>() else { continue };
         let version = format!("{}-{}", item.version, item.release);

@@ -83,7 +83,7 @@ impl Model {
 }
 
 /// How many tickets there are: `asked` is the sum of all others, or something got lost.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "they are the states")]
 pub struct Counts {
     pub asked: usize,
@@ -331,7 +331,7 @@ pub struct FileRow {
 }
 
 /// A ticket in one line: what lists, feeds and statistics need to know.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Row {
     /// Its ID.
     pub id: Id,
@@ -422,7 +422,7 @@ impl Row {
 
 /// Returns the day of a time, UTC: `YYYY-MM-DD`.
 pub(super) fn day(time: Timestamp) -> String {
-    time.strftime("%Y-%m-%d").to_string()
+    jiff::tz::TimeZone::UTC.to_datetime(time).date().to_string()
 }
 
 impl From<&TicketRow> for Row {
@@ -449,7 +449,7 @@ impl From<&TicketRow> for Row {
 }
 
 /// A package, all trees and architectures.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Hash, Serialize, Deserialize)]
 pub struct Package {
     /// Where it stands, per tree and architecture.
     pub stands: Vec<StandRow>,
@@ -461,7 +461,7 @@ pub struct Package {
 }
 
 /// Where a package stands in one tree, for one architecture.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct StandRow {
     /// The newest ticket.
     pub newest: Row,
@@ -511,7 +511,7 @@ impl StandRow {
 }
 
 /// A ticket at which a package began to fail, or was last built.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Mark {
     /// The ticket.
     pub id: Id,

@@ -10,7 +10,7 @@ use std::sync::{Mutex, PoisonError};
 use jiff::Timestamp;
 
 use super::cache::{Cache, Kept, Known};
-use super::ledger::Ledger;
+use super::ledger::{Ledger, Line};
 use super::load::{Holds, ended_ticket, hash};
 use super::log::{Excerpt, Place, publish};
 use super::model::{Counts, Package, Row, StandRow, TicketRow, Try};
@@ -76,13 +76,19 @@ pub(super) fn refresh(
     look.open(&old)?;
     look.ended(&old, places, before)?;
     look.settle(&old)?;
-    let stands = look.stands()?;
-    let tickets = look.pages(site, writer, &old, &stands)?;
-    let package = Package { counts: look.counts(), held: look.held(), stands };
-    let open = round.open.get(name).map_or(0, |open| open.stamp);
-    let rows = hash(&serde_json::to_vec(&tickets).unwrap_or_default());
-    let pages = before.map_or(0, |known| known.pages);
-    let known = Known { places: places.clone(), holds: look.holds, open, rows, pages, package };
+    let rows: Vec<Row> = std::mem::take(&mut look.rows).into_values().collect();
+    let stands = look.stands(&rows)?;
+    let pages = look.pages(site, writer, &old, (&rows, &stands))?;
+    let package = Package { counts: counts(&rows), held: held(&rows), stands };
+    let known = Known {
+        places: places.clone(),
+        holds: look.holds,
+        open: round.open.get(name).map_or(0, |open| open.stamp),
+        rows: hash(&pages),
+        pages: before.map_or(0, |known| known.pages),
+        package,
+    };
+    let tickets = rows.into_iter().zip(pages).map(|(row, page)| Kept { row, page }).collect();
     Ok(Fresh { known, tickets })
 }
 
@@ -91,6 +97,7 @@ struct Look<'a> {
     name: &'a str,
     /// All that is known of some of the tickets.
     full: HashMap<Id, TicketRow>,
+    /// All of them, by age.
     rows: BTreeMap<Id, Row>,
     holds: BTreeMap<Id, u64>,
 }
@@ -179,25 +186,21 @@ impl Look<'_> {
 
     /// Tells the lists of results what is new and what is no more.
     fn settle(&self, old: &BTreeMap<Id, Kept>) -> Result<()> {
+        let ended = |row: &&Row| !row.is_open();
+        let gone = old.values().map(|kept| &kept.row).filter(ended);
+        let gone: Vec<&Row> = gone.filter(|row| self.rows.get(&row.id) != Some(*row)).collect();
+        let new = self.rows.values().filter(ended);
+        let new = new.filter(|row| old.get(&row.id).map(|kept| &kept.row) != Some(*row));
+        let new = new.map(Line::of).collect::<Result<Vec<_>>>()?;
         let mut ledger = self.round.ledger.lock().unwrap_or_else(PoisonError::into_inner);
-        for kept in old.values().filter(|kept| !kept.row.is_open()) {
-            if self.rows.get(&kept.row.id) != Some(&kept.row) {
-                ledger.remove(&kept.row);
-            }
-        }
-        for row in self.rows.values().filter(|row| !row.is_open()) {
-            if old.get(&row.id).map(|kept| &kept.row) != Some(row) {
-                ledger.add(row)?;
-            }
-        }
-        Ok(())
+        gone.into_iter().for_each(|row| ledger.remove(row));
+        new.iter().try_for_each(|line| ledger.add(line))
     }
 
-    fn stands(&mut self) -> Result<Vec<StandRow>> {
-        let rows: Vec<Row> = self.rows.values().filter(|row| row.went.is_none()).cloned().collect();
+    fn stands(&mut self, rows: &[Row]) -> Result<Vec<StandRow>> {
         let published = self.round.sources.published;
         let mut stands = Vec::new();
-        for standing in standings(rows.iter()) {
+        for standing in standings(rows.iter().filter(|row| row.went.is_none())) {
             let more = |row: &Row| -> Result<More> {
                 Ok(self.whole(row)?.map(|ticket| More::from(&*ticket)).unwrap_or_default())
             };
@@ -207,39 +210,21 @@ impl Look<'_> {
         Ok(stands)
     }
 
-    fn counts(&self) -> Counts {
-        let mut counts = Counts::default();
-        for row in self.rows.values() {
-            if row.went.is_some() { counts.add_expired() } else { counts.add(row.state) }
-        }
-        counts
-    }
-
-    fn held(&self) -> Vec<Row> {
-        let open = |held: &Row| {
-            let mut later = self.rows.range(held.id..).map(|(_, row)| row);
-            later.any(|row| row.is_open() && row.tree == held.tree && row.arch == held.arch)
-        };
-        // What waits only for a later ticket of its package needs nobody.
-        self.rows.values().filter(|row| row.held && !open(row)).cloned().collect()
-    }
-
+    /// Writes the pages that have changed; returns a number for each, as the rows are.
     fn pages(
         &mut self,
         site: &Site<'_>,
         writer: &mut Writer<'_>,
         old: &BTreeMap<Id, Kept>,
-        stands: &[StandRow],
-    ) -> Result<Vec<Kept>> {
+        (rows, stands): (&[Row], &[StandRow]),
+    ) -> Result<Vec<u64>> {
         let published: Vec<Id> = stands
             .iter()
             .filter_map(|stand| stand.last_good.as_ref().filter(|good| good.published))
             .map(|good| good.id)
             .collect();
-        let rows: Vec<Row> = self.rows.values().cloned().collect();
-        let near = Neighbours::among(&rows);
-        let mut tickets = Vec::with_capacity(rows.len());
-        for (row, near) in rows.iter().zip(&near) {
+        let mut pages = Vec::with_capacity(rows.len());
+        for (row, near) in rows.iter().zip(&Neighbours::among(rows)) {
             let is_published = published.contains(&row.id);
             let page = self.stamp(row, near, is_published);
             let kept = old.get(&row.id);
@@ -249,13 +234,14 @@ impl Look<'_> {
                 }
                 self.page(site, writer, row, near, is_published)?;
             }
-            tickets.push(Kept { row: row.clone(), page });
+            pages.push(page);
         }
-        for kept in old.values().filter(|kept| !self.rows.contains_key(&kept.row.id)) {
+        let is_there = |id: &Id| rows.binary_search_by_key(id, |row| row.id).is_ok();
+        for kept in old.values().filter(|kept| !is_there(&kept.row.id)) {
             writer.remove(&format!("ticket/{}/index.html", kept.row.id));
             writer.forget_logs(&kept.row.id, kept.row.epoch);
         }
-        Ok(tickets)
+        Ok(pages)
     }
 
     /// Removes copies of logs that a ticket's page led to, and does not any more.
@@ -269,7 +255,7 @@ impl Look<'_> {
     /// Returns a number for all that the page of a ticket says.
     fn stamp(&self, row: &Row, near: &Neighbours, published: bool) -> u64 {
         let open = row.is_open().then(|| self.round.open.get(self.name).map(|open| open.stamp));
-        hash(&(serde_json::to_vec(row).unwrap_or_default(), near, published, open))
+        hash(&(row, near, published, open))
     }
 
     fn page(
@@ -297,6 +283,24 @@ impl Look<'_> {
         let (path, text) = pages::ticket(site, ticket, near, last.as_ref())?;
         writer.file(&path, text.as_bytes())
     }
+}
+
+fn counts(rows: &[Row]) -> Counts {
+    let mut counts = Counts::default();
+    for row in rows {
+        if row.went.is_some() { counts.add_expired() } else { counts.add(row.state) }
+    }
+    counts
+}
+
+fn held(rows: &[Row]) -> Vec<Row> {
+    let open = |(at, held): (usize, &Row)| {
+        let later = rows.iter().skip(at);
+        later.filter(|row| row.is_open()).any(|row| row.tree == held.tree && row.arch == held.arch)
+    };
+    // What waits only for a later ticket of its package needs nobody.
+    let held = rows.iter().enumerate().filter(|(_, row)| row.held);
+    held.filter(|held| !open(*held)).map(|(_, row)| row.clone()).collect()
 }
 
 fn is_of(name: &TicketName, tree: &str, package: &str) -> bool {

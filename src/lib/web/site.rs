@@ -9,13 +9,13 @@ use serde::Serialize;
 use super::cache::{Cache, Index, Kept, Known};
 use super::ledger::Ledger;
 use super::load::{Holds, hash};
-use super::model::{Model, Package, Row, TicketRow};
-use super::pages::{self, Site};
+use super::model::{Model, Row, TicketRow};
+use super::pages::{self, Frames, Site};
 use super::refresh::{Fresh, Open, Round, refresh};
 use super::templates::{Engine, Texts};
 use super::writer::Writer;
 use super::{Facts, Shipped, Sources, expected, lists, load, need};
-use crate::base::{Clock, Result, durable, lock, together_with};
+use crate::base::{Clock, Result, durable, lock, together, together_with};
 use crate::config::Config;
 use crate::names::Id;
 use crate::spool::expire::{self, Expired};
@@ -62,17 +62,18 @@ pub(super) fn make(
     let texts = Texts::read(config.templates.as_deref())?;
     let cache = Cache::of(spool);
     let mut index = cache.index(key(config, &texts)?)?;
-    let mut writer = Writer::new(&config.site, std::mem::take(&mut index.pages));
+    let pages = std::mem::take(&mut index.pages);
+    let mut writer = Writer::new(&config.site, &pages);
     let work = Work { config, spool, sources, texts: &texts, cache: &cache };
     let open = open(spool)?;
     let (fresh, ledger) = work.packages(&mut index, &open, &mut writer)?;
     let engine = Engine::compile(&texts)?;
-    let site = Site { engine: &engine, config };
-    let touched = lists::settle(&site, &mut index, ledger, &mut writer)?;
+    let site = Site { engine: &engine, frames: &Frames::default(), config };
+    let touched = lists::settle(&work, &mut index, ledger, &mut writer)?;
     for (name, fresh) in &fresh {
         cache.keep_tickets(name, &fresh.tickets)?;
     }
-    let model = work.model(&index, open, facts, &touched, clock)?;
+    let mut model = work.model(&mut index, open, facts, &touched, clock)?;
     work.package_pages(&mut index, &model, &fresh, &mut writer)?;
     for (name, text) in texts.assets() {
         writer.list(name, text.as_bytes())?;
@@ -81,8 +82,10 @@ pub(super) fn make(
     writer.finish();
     index.pages = std::mem::take(&mut writer.pages);
     index.key = key(config, &texts)?;
+    index.regain(std::mem::take(&mut model.packages), std::mem::take(&mut model.days));
     // It vouches for all that was written.
-    cache.keep(&index)?;
+    cache.keep(&mut index)?;
+    (model.packages, model.days) = index.lend();
     Ok((writer.written, model))
 }
 
@@ -113,7 +116,8 @@ fn open(spool: &Spool) -> Result<BTreeMap<String, Open>> {
 
 type Gone = BTreeMap<String, Vec<(Expired, jiff::Timestamp)>>;
 
-struct Work<'a> {
+/// What writing the site works with.
+pub(super) struct Work<'a> {
     config: &'a Config,
     spool: &'a Spool,
     sources: &'a Sources<'a>,
@@ -155,7 +159,7 @@ impl Work<'_> {
             }
             Ok((name.clone(), fresh))
         };
-        let fresh = self.share(&names, writer, &work)?;
+        let fresh = self.share(&names, writer, work)?;
         let kept = learn(index, fresh, !anew, writer);
         Ok((kept, ledger.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner)))
     }
@@ -240,39 +244,37 @@ impl Work<'_> {
     }
 
     /// Does the same with each of `items`, on several threads when there are many.
-    fn share<I: Sync, T: Send>(
+    pub fn share<I: Sync, T: Send>(
         &self,
         items: &[I],
         writer: &mut Writer<'_>,
-        work: &(dyn Fn(&Site<'_>, &mut Writer<'_>, &I) -> Result<T> + Sync),
+        work: impl Fn(&Site<'_>, &mut Writer<'_>, &I) -> Result<T> + Sync,
     ) -> Result<Vec<T>> {
-        let (done, root) = (AtomicUsize::new(0), writer.root());
-        let begin = || Ok((Engine::compile(self.texts)?, Writer::new(root, BTreeMap::new())));
-        let parts = together_with(items, begin, |(engine, own): &mut (Engine, Writer<'_>), item| {
-            let result = work(&Site { engine, config: self.config }, own, item)?;
+        let (done, whole) = (AtomicUsize::new(0), &*writer);
+        let begin = || Ok((Engine::compile(self.texts)?, Frames::default()));
+        let parts = together_with(items, begin, |(engine, frames), item| {
+            let mut part = whole.part();
+            let result = work(&Site { engine, frames, config: self.config }, &mut part, item)?;
             (self.sources.progress)(done.fetch_add(1, Ordering::Relaxed) + 1, items.len());
-            Ok((result, std::mem::take(&mut own.written)))
+            Ok((result, part))
         })?;
-        let mut results = Vec::with_capacity(parts.len());
-        for (result, written) in parts {
-            results.push(result);
-            writer.written.changed += written.changed;
-            writer.written.removed += written.removed;
-        }
-        Ok(results)
+        let take_in = |(result, part)| {
+            writer.take_in(part);
+            result
+        };
+        Ok(parts.into_iter().map(take_in).collect())
     }
 
     fn model(
         &self,
-        index: &Index,
+        index: &mut Index,
         open: BTreeMap<String, Open>,
         facts: &Facts,
         touched: &lists::Touched,
         clock: &Clock,
     ) -> Result<Model> {
         let config = self.config;
-        let packages: BTreeMap<String, Package> =
-            index.packages.iter().map(|(name, known)| (name.clone(), known.package.clone())).collect();
+        let (packages, days) = index.lend();
         let mut counts = super::Counts::default();
         packages.values().for_each(|package| counts.add_all(&package.counts));
         counts.bad = load::bad(self.spool)?;
@@ -292,7 +294,7 @@ impl Work<'_> {
             expected: BTreeMap::new(),
             packages,
             recent: touched.recent.clone(),
-            days: index.days.clone(),
+            days,
             unbuilt: facts.unbuilt.as_ref().map(|rows| rows.iter().map(load::unbuilt).collect()),
         };
         model.fill(open);
@@ -310,25 +312,27 @@ impl Work<'_> {
         writer: &mut Writer<'_>,
     ) -> Result<()> {
         let (needed, missing) = (lists::needed_by(model), lists::missing(model));
-        let mut due = Vec::new();
-        for (name, known) in &mut index.packages {
+        let look = |(name, known): &(&String, &Known)| {
             let near = lists::near(model, &needed, &missing, name);
-            let pages = hash(&(known.rows, serde_json::to_vec(&(&known.package, &near)).unwrap_or_default()));
-            if known.pages != pages {
-                known.pages = pages;
-                due.push((name.clone(), near));
-            }
-        }
-        let page = |site: &Site<'_>, writer: &mut Writer<'_>, (name, near): &(String, lists::Near)| {
-            let tickets: Vec<Kept> = match fresh.get(name) {
-                Some(fresh) => fresh.tickets.clone(),
-                None => self.cache.tickets(name),
-            };
-            let rows: Vec<Row> = tickets.into_iter().rev().map(|kept| kept.row).collect();
-            let Some(package) = model.packages.get(name) else { return Ok(()) };
-            pages::package_files(site, writer, &pages::Whole { name, package, rows: &rows, near })
+            let pages = hash(&(known.rows, model.packages.get(*name), &near));
+            Ok((known.pages != pages).then(|| ((*name).clone(), near, pages)))
         };
-        self.share(&due, writer, &page).map(drop)
+        let looked = together(&index.packages.iter().collect::<Vec<_>>(), look)?;
+        let due: Vec<_> = looked.into_iter().flatten().collect();
+        for (name, _, pages) in &due {
+            index.packages.entry(name.clone()).and_modify(|known| known.pages = *pages);
+        }
+        let page =
+            |site: &Site<'_>, writer: &mut Writer<'_>, (name, near, _): &(String, lists::Near<'_>, u64)| {
+                let tickets: Vec<Kept> = match fresh.get(name) {
+                    Some(fresh) => fresh.tickets.clone(),
+                    None => self.cache.tickets(name),
+                };
+                let rows: Vec<Row> = tickets.into_iter().rev().map(|kept| kept.row).collect();
+                let Some(package) = model.packages.get(name) else { return Ok(()) };
+                pages::package_files(site, writer, &pages::Whole { name, package, rows: &rows, near })
+            };
+        self.share(&due, writer, page).map(drop)
     }
 }
 

@@ -12,7 +12,6 @@ use tinytemplate::{TinyTemplate, escape};
 
 use super::chart::chart;
 use super::say::segment;
-use crate::base::clock::shown;
 use crate::base::output::inert;
 use crate::base::{Error, Result, durable};
 use crate::config::Bytes;
@@ -156,19 +155,22 @@ type Formatted = tinytemplate::error::Result<()>;
 
 /// `{when | time}`: absolute, UTC, to the minute; the script adds how long ago that is.
 fn time(value: &Value, page: &mut String) -> Formatted {
-    dated(value, page, |time| time.strftime("%Y-%m-%d %H:%M UTC").to_string())
+    dated(value, page, "HH:MM".len())
 }
 
 /// `{when | moment}`: as `time`, to the second.
 fn moment(value: &Value, page: &mut String) -> Formatted {
-    dated(value, page, shown)
+    dated(value, page, "HH:MM:SS".len())
 }
 
-fn dated(value: &Value, page: &mut String, words: impl Fn(Timestamp) -> String) -> Formatted {
-    match value.as_str().and_then(|text| text.parse::<Timestamp>().ok()) {
-        Some(time) => {
-            let machine = time.strftime("%Y-%m-%dT%H:%M:%SZ");
-            write!(page, "<time datetime=\"{machine}\">{}</time>", words(time))?;
+/// Most of what a page costs are its times: they are written `YYYY-MM-DDTHH:MM:SS…Z` as they come.
+fn dated(value: &Value, page: &mut String, precise: usize) -> Formatted {
+    let text = value.as_str().and_then(|text| text.parse::<Timestamp>().ok()).map(|time| time.to_string());
+    let parts = text.as_deref().and_then(|text| text.split_at_checked("YYYY-MM-DDTHH:MM:SS".len()));
+    match parts.and_then(|(second, _)| second.split_once('T')) {
+        Some((day, time)) => {
+            let shown = time.get(..precise).unwrap_or(time);
+            write!(page, "<time datetime=\"{day}T{time}Z\">{day} {shown} UTC</time>")?;
         }
         None => page.push('–'),
     }

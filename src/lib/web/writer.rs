@@ -13,7 +13,7 @@ use crate::names::Id;
 pub(super) struct Writer<'a> {
     root: &'a Path,
     /// The lists as they were made last time: path, and a number for what from.
-    old: BTreeMap<String, u64>,
+    old: &'a BTreeMap<String, u64>,
     /// As they are made now.
     pub pages: BTreeMap<String, u64>,
     /// What was done.
@@ -22,8 +22,20 @@ pub(super) struct Writer<'a> {
 
 impl<'a> Writer<'a> {
     /// Begins, with the lists that were made last time.
-    pub fn new(root: &'a Path, old: BTreeMap<String, u64>) -> Self {
+    pub fn new(root: &'a Path, old: &'a BTreeMap<String, u64>) -> Self {
         Self { root, old, pages: BTreeMap::new(), written: Written::default() }
+    }
+
+    /// Returns another one for a part of the same work.
+    pub fn part(&self) -> Self {
+        Self::new(self.root, self.old)
+    }
+
+    /// Takes in what was done of a part.
+    pub fn take_in(&mut self, part: Self) {
+        self.pages.extend(part.pages);
+        self.written.changed += part.written.changed;
+        self.written.removed += part.written.removed;
     }
 
     /// Returns the directory of the site.

@@ -136,14 +136,13 @@ pub fn replace(path: &Path, bytes: &[u8]) -> Result<bool> {
 /// # Errors
 /// Any failing system call.
 pub fn page(path: &Path, bytes: &[u8]) -> Result<bool> {
-    let last = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    let temporary = parent(path).join(format!(".{last}.new"));
-    match fs::read(path) {
-        Ok(old) if old == bytes => return Ok(false),
-        Ok(_) => {}
-        // Most often the first page of a directory of its own.
-        Err(_) => make_places(parent(path))?,
+    let place = parent(path);
+    // Most often the first page of a directory of its own.
+    if !make_place(place)? && fs::read(path).is_ok_and(|old| old == bytes) {
+        return Ok(false);
     }
+    let last = path.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
+    let temporary = place.join(format!(".{last}.new"));
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let opened = rustix::fs::open(&temporary, flags, Mode::from_raw_mode(0o644));
     let mut file = File::from(opened.map_err(|source| Error::io("create", path, source))?);
@@ -152,12 +151,15 @@ pub fn page(path: &Path, bytes: &[u8]) -> Result<bool> {
     Ok(true)
 }
 
-/// One system call where only the last directory is missing.
-fn make_places(path: &Path) -> Result<()> {
+/// Makes a directory, not fsynced: by one system call where its parent is there. Returns whether it is new.
+fn make_place(path: &Path) -> Result<bool> {
     match fs::create_dir(path) {
-        Ok(()) => Ok(()),
-        Err(source) if source.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        Err(_) => fs::create_dir_all(path).map_err(|source| Error::io("make directory", path, source)),
+        Ok(()) => Ok(true),
+        Err(source) if source.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+        Err(_) => match fs::create_dir_all(path) {
+            Ok(()) => Ok(true),
+            Err(source) => Err(Error::io("make directory", path, source)),
+        },
     }
 }
 

@@ -138,8 +138,12 @@ fn one(
     site.list(writer, Place { feed: Some(&address), ..place }, "maintainer.html", &view)?;
     let mut latest: Vec<&Row> = own.stands.iter().filter_map(|stand| stand.judged()).collect();
     latest.sort_by_key(|row| std::cmp::Reverse((row.since, row.id)));
-    let entries: Vec<Entry<'_>> = latest.into_iter().take(FED).map(Entry::of).collect();
-    writer.list(&feed, atom(site, &address, &title, &entries).as_bytes())
+    latest.truncate(FED);
+    if !writer.differs(&feed, &(&title, &latest)) {
+        return Ok(());
+    }
+    let entries: Vec<Entry<'_>> = latest.into_iter().map(Entry::of).collect();
+    writer.file(&feed, atom(site, &address, &title, &entries).as_bytes())
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 mod badge;
 mod feed;
+mod frame;
 mod front;
 mod maintainer;
 mod package;
@@ -23,6 +24,7 @@ use crate::base::{Error, Result};
 use crate::config::Config;
 
 pub(super) use feed::feeds;
+pub(super) use frame::{Frame, Frames};
 pub(super) use front::{front, help, not_found};
 pub(super) use maintainer::{maintainers, slug};
 pub(super) use package::{Whole, package_files, package_paths, packages};
@@ -41,6 +43,8 @@ pub(super) const LINES: usize = 300;
 pub(super) struct Site<'a> {
     /// The templates.
     pub engine: &'a Engine<'a>,
+    /// What they made before.
+    pub frames: &'a Frames,
     /// For command lines, addresses, and how the farm is called.
     pub config: &'a Config,
 }
@@ -49,8 +53,8 @@ pub(super) struct Site<'a> {
 pub(super) type Page = (String, String);
 
 /// A part of the site in the navigation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Section {
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Section {
     Overview,
     Queue,
     Builders,
@@ -82,27 +86,6 @@ pub(super) struct Link {
     label: &'static str,
     href: String,
     current: bool,
-}
-
-/// The frame around a page's own text.
-#[derive(Serialize)]
-pub(super) struct Frame<'a> {
-    /// What the page is about.
-    pub title: &'a str,
-    /// How the farm is called.
-    pub farm: &'a str,
-    /// The way up to the site's root.
-    pub root: &'a str,
-    /// The other pages.
-    pub nav: Vec<Link>,
-    /// The page's own text.
-    pub body: &'a str,
-    /// On pages about now only: the others must not change because time passes.
-    pub made: Option<jiff::Timestamp>,
-    /// It loads itself again every 30 seconds.
-    pub live: bool,
-    /// The feed about it, from the site's root.
-    pub feed: Option<&'a str>,
 }
 
 /// Returns the navigation of a page from which `root` leads to the site's root.
@@ -165,17 +148,24 @@ impl Site<'_> {
     }
 
     fn frame(&self, place: &Place<'_>, root: &str, body: &str) -> Result<String> {
-        let frame = Frame {
-            title: place.title,
-            farm: &self.title(),
-            root,
-            nav: links(root, place.section, |_, _| true),
-            body,
-            made: place.made,
-            live: place.path.starts_with("live/"),
-            feed: place.feed,
+        let render = |title: &str, body: &str| {
+            let frame = Frame {
+                title,
+                farm: &self.title(),
+                root,
+                nav: links(root, place.section, |_, _| true),
+                body,
+                made: place.made,
+                live: place.path.starts_with("live/"),
+                feed: place.feed,
+            };
+            self.engine.render("base.html", &frame)
         };
-        self.engine.render("base.html", &frame)
+        // No other page is about the same time or has the same feed.
+        if place.made.is_some() || place.feed.is_some() {
+            return render(place.title, body);
+        }
+        self.frames.fill((place.section, root), (place.title, body), render)
     }
 
     /// Returns how the farm is called.

@@ -33,7 +33,7 @@ pub(in super::super) struct Whole<'a> {
     /// Its tickets, newest first.
     pub rows: &'a [Row],
     /// What is around it.
-    pub near: &'a Near,
+    pub near: &'a Near<'a>,
 }
 
 #[derive(Serialize)]
@@ -138,7 +138,7 @@ struct Script<'a> {
     name: &'a str,
     #[serde(flatten)]
     package: &'a Package,
-    needed_by: &'a BTreeSet<String>,
+    needed_by: &'a BTreeSet<&'a str>,
     tickets: &'a [Row],
 }
 
@@ -329,8 +329,8 @@ fn key(stand: &StandRow) -> String {
     format!("{} {}", stand.newest.tree, stand.newest.arch)
 }
 
-fn overview<'a>(stand: &'a StandRow, near: &'a Near) -> Line<'a> {
-    let wanted = near.wanted.get(&key(stand)).map(|(version, _)| version);
+fn overview<'a>(stand: &'a StandRow, near: &Near<'a>) -> Line<'a> {
+    let wanted = near.wanted.and_then(|wanted| wanted.get(&key(stand))).map(|(version, _)| version);
     Line {
         tree: &stand.newest.tree,
         arch: &stand.newest.arch,
@@ -352,7 +352,8 @@ fn stand<'a>(site: &Site<'_>, whole: &Whole<'a>, row: &'a StandRow) -> Stand<'a>
     let lines = took.iter().map(|(when, took)| Took { when: *when, took: lasting(*took) }).collect();
     took.reverse();
     let known = &whole.near.known;
-    let needed = |name: &'a String| Needed { name, dir: known.contains(name).then(|| package_dir(name)) };
+    let needed =
+        |name: &'a String| Needed { name, dir: known.contains(name.as_str()).then(|| package_dir(name)) };
     Stand {
         tree: &newest.tree,
         arch: &newest.arch,
@@ -366,7 +367,7 @@ fn stand<'a>(site: &Site<'_>, whole: &Whole<'a>, row: &'a StandRow) -> Stand<'a>
         failing_since: row.failing_since(),
         first_bad: row.first_bad.as_ref(),
         last_good: row.last_good.as_ref(),
-        missing: whole.near.wanted.get(&key(row)).map(|(_, cause)| cause.as_str()),
+        missing: whole.near.wanted.and_then(|wanted| wanted.get(&key(row))).map(|(_, cause)| cause.as_str()),
         usually: row.usual.map(lasting),
         expected: whole.near.expected.get(&newest.id).copied().filter(|start| *start > newest.since),
         chart: durations(took),
