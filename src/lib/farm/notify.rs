@@ -9,9 +9,8 @@ use crate::base::{Clock, Result, durable};
 use crate::build::first_error;
 use crate::config::Config;
 use crate::mail::{self, Alarm, FirstError, Kind, Sources, Unbuilt, disk_text, held_text, is_full};
-use crate::names::{Revision, State};
-use crate::spool::{Spool, Ticket, batch, check, report};
-use crate::tree::Repository;
+use crate::names::State;
+use crate::spool::{Spool, batch, check, report};
 
 /// What cannot be published for so long is the admin's business; what is mended sooner is not.
 const HELD: SignedDuration = SignedDuration::from_hours(1);
@@ -26,7 +25,7 @@ pub fn notify(config: &Config, spool: &Spool, clock: &Clock) -> Result<Told> {
         first_error: &first_error_of,
         alarms: &|told| alarms(config, spool, told, clock),
         daily: &|| daily(config, spool, clock),
-        commits: &|ticket, old, new| commits(config, ticket, (old, new)),
+        commits: &|ticket, old, new| site::commits(config, (&ticket.tree, &ticket.path), (old, new)),
         hooked: &|outcome| hooks::wanted(&config.hooks, outcome.as_str()),
     };
     let mailed = mail::notify(spool, config, &sources, clock);
@@ -59,14 +58,6 @@ impl Told {
 fn first_error_of(log: &Path) -> Option<FirstError> {
     let found = first_error::of_file(log).ok()?.found?;
     Some(FirstError { line: found.line, before: found.before, text: found.text, after: found.after })
-}
-
-/// What was committed to the recipe between two revisions; nothing where that cannot be told: the mail goes out all the
-/// same, and has the command.
-fn commits(config: &Config, ticket: &Ticket, (old, new): (&Revision, &Revision)) -> Vec<String> {
-    let Some(section) = config.tree.get(&ticket.tree) else { return Vec::new() };
-    let commits = Repository::new(&ticket.tree, section).between(old, new, &ticket.path);
-    commits.unwrap_or_default().iter().map(ToString::to_string).collect()
 }
 
 /// What is wrong with the farm now; `told`: whether its admin has heard of that word.

@@ -12,10 +12,12 @@ use crate::base::{Clock, Error, Result, durable};
 use crate::build::first_error;
 use crate::config::Config;
 use crate::mail;
-use crate::names::{Name, Tree};
+use crate::names::{Name, Revision, Tree};
 use crate::spool::Spool;
-use crate::tree::{self, Desk};
-use crate::web::{self, Counts, Facts, FirstError, Shipped, Sources, UnbuiltRow, Undelivered, Written};
+use crate::tree::{self, Desk, Repository};
+use crate::web::{
+    self, Between, Counts, Facts, FirstError, Shipped, Sources, UnbuiltRow, Undelivered, Written,
+};
 
 /// How old what is known to be missing may be on the pages; a look through the trees costs seconds.
 const FRESH: Duration = Duration::from_secs(3600);
@@ -37,7 +39,15 @@ pub fn write(
         return Ok(Written::default());
     }
     let published = |shipped: &Shipped<'_>| is_published(config, shipped).unwrap_or_default();
-    let sources = Sources { first_error: &first_error_of, published: &published, progress };
+    let between = |between: &Between<'_>| {
+        let Between { tree, path, good, bad } = between;
+        let (Ok(tree), Ok(good), Ok(bad)) = (tree.parse(), good.parse(), bad.parse()) else {
+            return Vec::new();
+        };
+        commits(config, (&tree, path), (&good, &bad))
+    };
+    let sources =
+        Sources { first_error: &first_error_of, published: &published, commits: &between, progress };
     let facts = Facts {
         free: durable::available(spool.root()).ok(),
         // Pages without this list are better than none; what is wrong with the tree is said by syncpkg-unbuilt.
@@ -49,6 +59,18 @@ pub fn write(
 
 fn undelivered(letter: mail::GivenUp) -> Undelivered {
     Undelivered { to: letter.to, since: letter.at, error: letter.error }
+}
+
+/// Returns what was committed to a recipe between two revisions, a line each; nothing where that cannot be told: who is told
+/// has the command, too.
+pub(super) fn commits(
+    config: &Config,
+    (tree, path): (&Tree, &str),
+    (old, new): (&Revision, &Revision),
+) -> Vec<String> {
+    let Some(section) = config.tree.get(tree) else { return Vec::new() };
+    let commits = Repository::new(tree, section).between(old, new, path);
+    commits.unwrap_or_default().iter().map(ToString::to_string).collect()
 }
 
 fn is_published(config: &Config, shipped: &Shipped<'_>) -> Result<bool> {

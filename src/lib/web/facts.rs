@@ -82,12 +82,27 @@ pub struct FirstError {
     pub after: Vec<String>,
 }
 
+/// The revisions of a recipe between which it broke.
+#[derive(Debug, Clone, Copy)]
+pub struct Between<'a> {
+    /// The tree.
+    pub tree: &'a str,
+    /// The recipe.
+    pub path: &'a str,
+    /// The last that could be built.
+    pub good: &'a str,
+    /// The first that could not.
+    pub bad: &'a str,
+}
+
 /// What the site asks for while it is written.
 pub struct Sources<'a> {
     /// Looks for the first error of a log.
     pub first_error: &'a (dyn Fn(&Path) -> Option<FirstError> + Sync),
     /// Looks whether what was built is in the package directory.
     pub published: &'a (dyn Fn(&Shipped<'_>) -> bool + Sync),
+    /// Names the latest commits between two revisions, a line each, latest first.
+    pub commits: &'a (dyn Fn(&Between<'_>) -> Vec<String> + Sync),
     /// Hears how many packages of how many are done.
     pub progress: &'a (dyn Fn(usize, usize) + Sync),
 }

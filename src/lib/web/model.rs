@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::refresh::Open;
-use super::{Need, UnbuiltRow, Undelivered};
+use super::{Between, Need, UnbuiltRow, Undelivered};
 use crate::names::{Id, Priority, State};
 use crate::spool::Vitals;
 use crate::spool::aside::Aside;
@@ -485,9 +485,19 @@ pub struct StandRow {
     /// How long it usually takes, seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub usual: Option<i64>,
+    /// What was committed to the recipe after the last good one, up to the first bad one, a line each, latest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub commits: Vec<String>,
 }
 
 impl StandRow {
+    /// Returns between which revisions it broke.
+    pub fn broke_between(&self) -> Option<Between<'_>> {
+        let (good, bad) = (self.last_good.as_ref()?, self.first_bad.as_ref()?);
+        let (tree, path) = (&self.newest.tree, &self.path);
+        Some(Between { tree, path, good: &good.revision, bad: &bad.revision })
+    }
+
     /// Returns the ticket that last said whether it can be built.
     pub fn judged(&self) -> Option<&Row> {
         match self.newest.state {

@@ -198,14 +198,16 @@ impl Look<'_> {
     }
 
     fn stands(&mut self, rows: &[Row]) -> Result<Vec<StandRow>> {
-        let published = self.round.sources.published;
+        let Sources { published, commits, .. } = self.round.sources;
         let mut stands = Vec::new();
         for standing in standings(rows.iter().filter(|row| row.went.is_none())) {
             let more = |row: &Row| -> Result<More> {
                 Ok(self.whole(row)?.map(|ticket| More::from(&*ticket)).unwrap_or_default())
             };
             let is_published = |row: &Row, packages: &[String]| published(&Shipped::of(row, packages));
-            stands.push(standing.row::<Error>(more, is_published)?);
+            let mut stand = standing.row::<Error>(more, is_published)?;
+            stand.commits = stand.broke_between().map(|between| commits(&between)).unwrap_or_default();
+            stands.push(stand);
         }
         Ok(stands)
     }

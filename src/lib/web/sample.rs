@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::time::{Duration, SystemTime};
 
-use super::{Facts, FirstError, Model, Shipped, Sources, UnbuiltRow, Written, site};
+use super::{Between, Facts, FirstError, Model, Shipped, Sources, UnbuiltRow, Written, site};
 use crate::base::Clock;
 use crate::config::{Config, TroubleSection};
 use crate::names::{Id, Outcome, Priority};
@@ -143,7 +143,15 @@ impl Sample {
 
     pub fn make(&self, config: &Config) -> crate::base::Result<(Written, Model)> {
         let published = |shipped: &Shipped<'_>| self.published.contains(shipped.id);
-        let sources = Sources { first_error: &first_error, published: &published, progress: &|_, _| {} };
+        let commits = |between: &Between<'_>| {
+            vec![format!("2026-11-22 09:12 {} janny: a new upstream version", between.bad)]
+        };
+        let sources = Sources {
+            first_error: &first_error,
+            published: &published,
+            commits: &commits,
+            progress: &|_, _| {},
+        };
         site::make(config, &self.spool, &self.facts, &sources, &self.clock)
     }
 

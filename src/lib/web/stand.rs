@@ -94,6 +94,7 @@ impl Standing<'_> {
             depends: said.depends,
             judged: self.judged.filter(|judged| judged.id != self.newest.id).cloned(),
             usual: self.usual,
+            commits: Vec::new(),
         })
     }
 }

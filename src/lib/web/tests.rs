@@ -72,6 +72,22 @@ fn the_model_says_what_needs_whom() {
 }
 
 #[test]
+fn the_page_of_a_package_that_broke_names_the_commits_between_the_last_good_and_the_first_bad() {
+    let mut farm = day();
+    farm.config.tree.insert("current".parse().unwrap(), crate::config::TreeSection::default());
+    farm.write().unwrap();
+    let page = |name: &str| {
+        std::fs::read_to_string(farm.config.site.join("package").join(name).join("index.html")).unwrap()
+    };
+    let gtk = page("gtk+2");
+    assert!(
+        gtk.contains("<li>2026-11-22 09:12 8f3a9c21d7e64b5f janny: a new upstream version</li>"),
+        "{gtk}"
+    );
+    assert!(!page("vim").contains("a new upstream version"), "it never could be built");
+}
+
+#[test]
 fn the_accounting_adds_up() {
     let farm = day();
     std::fs::write(farm.spool.at("bad").join("x"), "").unwrap();

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use serde::Serialize;
 
+use super::super::Between;
 use super::super::lists::Near;
 use super::super::model::{Mark, Model, Package, Row, StandRow};
 use super::super::say::{package_dir, segment};
@@ -109,6 +110,9 @@ struct Stand<'a> {
     failing_since: Option<Timestamp>,
     first_bad: Option<&'a Mark>,
     last_good: Option<&'a Mark>,
+    commits: &'a [String],
+    /// What shows all of them.
+    between: Option<String>,
     missing: Option<&'a str>,
     usually: Option<String>,
     expected: Option<Timestamp>,
@@ -367,6 +371,10 @@ fn stand<'a>(site: &Site<'_>, whole: &Whole<'a>, row: &'a StandRow) -> Stand<'a>
         failing_since: row.failing_since(),
         first_bad: row.first_bad.as_ref(),
         last_good: row.last_good.as_ref(),
+        commits: &row.commits,
+        between: row
+            .broke_between()
+            .and_then(|Between { tree, path, good, bad }| site.config.between_line((tree, path), good, bad)),
         missing: whole.near.wanted.and_then(|wanted| wanted.get(&key(row))).map(|(_, cause)| cause.as_str()),
         usually: row.usual.map(lasting),
         expected: whole.near.expected.get(&newest.id).copied().filter(|start| *start > newest.since),
