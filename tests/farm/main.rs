@@ -13,6 +13,7 @@ mod expire;
 mod hook;
 mod hooks;
 mod lease;
+mod logs;
 mod mirror;
 mod order;
 mod pages;

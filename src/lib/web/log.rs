@@ -1,18 +1,22 @@
 //! Logs on the site: a harmless plain text copy, and an excerpt of it as data, so that a large log is read once.
 
-use std::io::Read;
+use std::collections::VecDeque;
+use std::io::{BufRead, BufReader, BufWriter, Read, Write};
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::say::{bytes, line};
+use super::say::line;
 use super::{FirstError, Sources};
+use crate::base::screen::{next_piece, printed};
 use crate::base::{Error, Result, durable};
 
 /// How many of the last lines a ticket's page shows.
 const TAIL: usize = 200;
 /// The longest line a page shows, characters; the copy has all of it.
 const LONGEST: usize = 400;
+/// How much of a line is copied at once, bytes.
+const PIECE: u64 = 1 << 20;
 /// The most of a log that is copied, bytes.
 const LARGEST: u64 = 256 << 20;
 
@@ -43,7 +47,7 @@ impl Excerpt {
     fn stored(text: &Path, excerpt: &Path) -> Option<Self> {
         let stored: Self = serde_json::from_slice(&durable::read(excerpt, 8 << 20).ok()?).ok()?;
         let whole = std::fs::metadata(text).is_ok_and(|meta| meta.len() == stored.size);
-        (whole && !stored.live && stored.schema == 1).then_some(stored)
+        (whole && !stored.live && stored.schema == 2).then_some(stored)
     }
 }
 
@@ -72,45 +76,55 @@ pub(super) fn publish(place: &Place<'_>, sources: &Sources<'_>) -> Result<(Excer
     {
         return Ok((stored, 0));
     }
-    let mut raw = Vec::new();
-    let file = durable::open_regular(place.log)?;
-    file.take(LARGEST).read_to_end(&mut raw).map_err(|source| Error::io("read", place.log, source))?;
-    let text = harmless(&raw);
-    let lines: Vec<&str> = text.lines().collect();
-    let first_error = if place.broken { (sources.first_error)(place.log).map(cleaned) } else { None };
-    let tail = lines.iter().skip(lines.len().saturating_sub(TAIL));
-    let excerpt = Excerpt {
-        schema: 1,
-        live: place.live,
-        size: text.len() as u64,
-        lines: lines.len(),
-        first_error,
-        tail: tail.map(|text| line(text, LONGEST)).collect(),
-    };
+    let log = BufReader::new(durable::open_regular(place.log)?.take(LARGEST));
+    let mut copied = Copied::default();
+    durable::replace_by(place.text, |file| copied.copy(log, place, BufWriter::new(file)))?;
+    let first_error = if place.broken { (sources.first_error)(place.log).map(cut) } else { None };
+    let Copied { size, lines, tail } = copied;
+    let excerpt = Excerpt { schema: 2, live: place.live, size, lines, first_error, tail: tail.into() };
     let json = serde_json::to_vec(&excerpt)
         .map_err(|source| Error::wrong(format!("cannot write {}: {source}", place.excerpt.display())))?;
-    let mut written = usize::from(durable::replace(place.text, text.as_bytes())?);
     // Last: it vouches for the copy.
-    written += usize::from(durable::replace(place.excerpt, &json)?);
-    Ok((excerpt, written))
+    Ok((excerpt, 1 + usize::from(durable::replace(place.excerpt, &json)?)))
 }
 
-fn harmless(raw: &[u8]) -> String {
-    let mut text = String::with_capacity(raw.len());
-    for part in raw.split_inclusive(|byte| *byte == b'\n') {
-        let (content, end) = part.strip_suffix(b"\n").map_or((part, ""), |content| (content, "\n"));
-        text.push_str(&bytes(content.strip_suffix(b"\r").unwrap_or(content)));
-        text.push_str(end);
-    }
-    text
+/// What was seen of a log while it was copied.
+#[derive(Default)]
+struct Copied {
+    size: u64,
+    lines: usize,
+    tail: VecDeque<String>,
 }
 
-fn cleaned(error: FirstError) -> FirstError {
-    let clean = |text: &String| line(&bytes(text.as_bytes()), LONGEST);
-    FirstError {
-        line: error.line,
-        before: error.before.iter().map(clean).collect(),
-        text: clean(&error.text),
-        after: error.after.iter().map(clean).collect(),
+impl Copied {
+    fn copy(&mut self, mut log: impl BufRead, place: &Place<'_>, mut copy: impl Write) -> Result<()> {
+        let read = |source| Error::io("read", place.log, source);
+        let write = |source| Error::io("write", place.text, source);
+        let (mut piece, mut begins) = (Vec::new(), true);
+        while next_piece(&mut log, PIECE, &mut piece).map_err(read)? {
+            let text = printed(&piece);
+            let end: &[u8] = if piece.ends_with(b"\n") { b"\n" } else { b"" };
+            [text.as_bytes(), end].iter().try_for_each(|bytes| copy.write_all(bytes)).map_err(write)?;
+            self.size += (text.len() + end.len()) as u64;
+            if begins {
+                self.note(&text);
+            }
+            begins = !end.is_empty();
+        }
+        copy.flush().map_err(write)
     }
+
+    fn note(&mut self, text: &str) {
+        self.lines += 1;
+        if self.tail.len() == TAIL {
+            self.tail.pop_front();
+        }
+        self.tail.push_back(line(text, LONGEST));
+    }
+}
+
+fn cut(error: FirstError) -> FirstError {
+    let all = |texts: &[String]| texts.iter().map(|text| line(text, LONGEST)).collect();
+    let FirstError { line: number, before, text, after } = error;
+    FirstError { line: number, before: all(&before), text: line(&text, LONGEST), after: all(&after) }
 }
