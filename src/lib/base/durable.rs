@@ -203,7 +203,11 @@ pub fn same_bytes(one: &Path, other: &Path) -> Result<bool> {
     Ok(inode(&first).is_some() && inode(&first) == inode(&second) || equal(first, &mut second, one)?)
 }
 
-fn equal(one: impl Read, other: &mut impl Read, path: &Path) -> Result<bool> {
+/// Tells whether two sources yield the same bytes.
+///
+/// # Errors
+/// One of them, called `path`, cannot be read.
+pub fn equal(one: impl Read, other: &mut impl Read, path: &Path) -> Result<bool> {
     let fail = |source| Error::io("read", path, source);
     let (mut one, mut other) = (io::BufReader::new(one), io::BufReader::new(other));
     loop {

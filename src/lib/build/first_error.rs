@@ -3,13 +3,13 @@
 mod patterns;
 
 use std::collections::VecDeque;
-use std::io::{self, BufRead, BufReader};
+use std::io::{self, BufRead};
 use std::path::Path;
 
 pub use self::patterns::{Patterns, wrong};
-use crate::base::durable::open_regular;
 use crate::base::screen::{next_piece, printed};
 use crate::base::{Error, Result};
+use crate::spool::log;
 
 /// How many lines are shown before and after.
 const CONTEXT: usize = 10;
@@ -84,13 +84,12 @@ const UNAVAILABLE: [&str; 3] = [
 ];
 
 impl Patterns {
-    /// Reads the log `path` once, in bounded memory.
+    /// Reads the log `path`, packed or not, once, in bounded memory.
     ///
     /// # Errors
     /// It cannot be read.
     pub fn of_file(&self, path: &Path) -> Result<Summary> {
-        let log = BufReader::new(open_regular(path)?);
-        self.summary(log).map_err(|source| Error::io("read", path, source))
+        self.summary(log::open(path)?).map_err(|source| Error::io("read", path, source))
     }
 
     /// Reads a log once, in bounded memory.

@@ -1,7 +1,6 @@
 //! Printing logs: ended ones, growing ones, and the first error of either.
 
-use std::fs;
-use std::io::{BufReader, Seek, SeekFrom};
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -9,11 +8,11 @@ use crate::base::clock::shown;
 use crate::base::output::{Out, inert};
 use crate::base::screen::{next_piece, printed};
 use crate::base::watch::Watch;
-use crate::base::{Error, Result, durable};
+use crate::base::{Error, Result};
 use crate::build::first_error::{self, Patterns};
 use crate::config::Config;
 use crate::names::Id;
-use crate::spool::{Entry, History, Spool, Stand, abort, expire, list};
+use crate::spool::{Entry, History, Spool, Stand, abort, expire, list, log};
 
 /// How long a follower goes without looking again.
 const LOOK_AGAIN: Duration = Duration::from_secs(2);
@@ -88,15 +87,15 @@ fn log_of(spool: &Spool, entry: &Entry) -> Option<PathBuf> {
     let id = &entry.name.id;
     let live = spool.live(id, entry.name.epoch);
     let ended = (1..=entry.name.epoch).rev().map(|epoch| spool.log(id, epoch));
-    std::iter::once(live).chain(ended).find(|path| path.exists())
+    std::iter::once(live).chain(ended).find(|path| log::is_kept(path).unwrap_or_default())
 }
 
 /// Prints `path` from `from` on, lines as a terminal would have shown them; returns where it ended. Of a log that grows
 /// (`!whole`), what is no line yet is left for later.
 fn pour(path: &Path, from: u64, whole: bool, out: &mut Out) -> Result<u64> {
     let fail = |source| Error::io("read", path, source);
-    let mut log = BufReader::new(durable::open_regular(path)?);
-    log.seek(SeekFrom::Start(from)).map_err(fail)?;
+    let mut log = log::open(path)?;
+    io::copy(&mut log.by_ref().take(from), &mut io::sink()).map_err(fail)?;
     let (mut at, mut piece) = (from, Vec::new());
     while !out.is_closed() && next_piece(&mut log, PIECE, &mut piece).map_err(fail)? {
         let ended = piece.ends_with(b"\n");
@@ -126,7 +125,7 @@ fn follow(spool: &Spool, path: PathBuf, out: &mut Out) -> Result<()> {
         let mut watch = Watch::on(&[spool.at("live")])?;
         // The ended log begins with what the live one was; the place in it is the same.
         let current = if running && live.exists() { live } else { ended };
-        if fs::metadata(&current).is_ok() {
+        if log::is_kept(&current)? {
             at = pour(&current, at, !running, out)?;
         }
         out.flush()?;

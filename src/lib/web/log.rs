@@ -1,15 +1,19 @@
 //! Logs on the site: a harmless plain text copy, and an excerpt of it as data, so that a large log is read once.
 
 use std::collections::VecDeque;
-use std::io::{BufRead, BufReader, BufWriter, Read, Write};
-use std::path::Path;
+use std::fs::File;
+use std::io::{BufRead, BufWriter, Read, Write};
+use std::path::{Path, PathBuf};
 
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use serde::{Deserialize, Serialize};
 
 use super::say::line;
 use super::{FirstError, Sources};
 use crate::base::screen::{next_piece, printed};
 use crate::base::{Error, Result, durable};
+use crate::spool::log;
 
 /// How many of the last lines a ticket's page shows.
 const TAIL: usize = 200;
@@ -17,6 +21,8 @@ const TAIL: usize = 200;
 const LONGEST: usize = 400;
 /// How much of a line is copied at once, bytes.
 const PIECE: u64 = 1 << 20;
+/// A longer log is packed, bytes.
+const SMALL: u64 = 16 << 10;
 /// The most of a log that is copied, bytes.
 const LARGEST: u64 = 256 << 20;
 
@@ -27,8 +33,12 @@ pub(super) struct Excerpt {
     pub schema: u32,
     /// The log may still have grown since: this excerpt vouches for nothing.
     pub live: bool,
-    /// The length of the plain text copy, bytes: another length means that it is not whole.
+    /// The length of the text, bytes.
     pub size: u64,
+    /// It is packed with gzip.
+    pub packed: bool,
+    /// The length of the copy, bytes: another length means that it is not whole.
+    pub kept: u64,
     /// How many lines the log has.
     pub lines: usize,
     /// What went wrong first.
@@ -43,10 +53,11 @@ impl Excerpt {
         self.lines.saturating_sub(self.tail.len()) + 1
     }
 
-    /// Returns the excerpt beside the copy `text`, if both are whole.
-    fn stored(text: &Path, excerpt: &Path) -> Option<Self> {
-        let stored: Self = serde_json::from_slice(&durable::read(excerpt, 8 << 20).ok()?).ok()?;
-        let whole = std::fs::metadata(text).is_ok_and(|meta| meta.len() == stored.size);
+    /// Returns the excerpt beside the copy, if both are whole.
+    fn stored(place: &Place<'_>) -> Option<Self> {
+        let stored: Self = serde_json::from_slice(&durable::read(&place.excerpt(), 8 << 20).ok()?).ok()?;
+        let copy = std::fs::metadata(place.copy(stored.packed));
+        let whole = copy.is_ok_and(|meta| meta.len() == stored.kept);
         (whole && !stored.live && stored.schema == 2).then_some(stored)
     }
 }
@@ -55,14 +66,34 @@ impl Excerpt {
 pub(super) struct Place<'a> {
     /// The log in the spool.
     pub log: &'a Path,
-    /// The plain text copy.
-    pub text: &'a Path,
-    /// The excerpt.
-    pub excerpt: &'a Path,
+    /// What both are called on the site, without an ending.
+    pub stem: &'a Path,
     /// It may still grow, so what was copied before does not hold.
     pub live: bool,
     /// It is searched for an error.
     pub broken: bool,
+}
+
+/// Returns how the name of a copy ends.
+pub(super) fn ending(packed: bool) -> &'static str {
+    if packed { "txt.gz" } else { "txt" }
+}
+
+impl Place<'_> {
+    fn copy(&self, packed: bool) -> PathBuf {
+        self.with(ending(packed))
+    }
+
+    fn excerpt(&self) -> PathBuf {
+        self.with("json")
+    }
+
+    fn with(&self, end: &str) -> PathBuf {
+        let mut name = self.stem.as_os_str().to_owned();
+        name.push(".");
+        name.push(end);
+        name.into()
+    }
 }
 
 /// Copies a log, unless it was copied before and cannot have changed. Returns its excerpt and how many files
@@ -72,20 +103,28 @@ pub(super) struct Place<'a> {
 /// A log that cannot be read, a site that cannot be written.
 pub(super) fn publish(place: &Place<'_>, sources: &Sources<'_>) -> Result<(Excerpt, usize)> {
     if !place.live
-        && let Some(stored) = Excerpt::stored(place.text, place.excerpt)
+        && let Some(stored) = Excerpt::stored(place)
     {
         return Ok((stored, 0));
     }
-    let log = BufReader::new(durable::open_regular(place.log)?.take(LARGEST));
-    let mut copied = Copied::default();
-    durable::replace_by(place.text, |file| copied.copy(log, place, BufWriter::new(file)))?;
+    let mut log = log::open(place.log)?.take(LARGEST);
+    let mut head = Vec::new();
+    let read = log.by_ref().take(SMALL + 1).read_to_end(&mut head);
+    read.map_err(|source| Error::io("read", place.log, source))?;
+    let packed = !place.live && head.len() as u64 > SMALL;
+    let (copy, mut copied) = (place.copy(packed), Copied::default());
+    durable::replace_by(&copy, |file| copied.write(head.chain(log), place, packed, file))?;
     let first_error = if place.broken { (sources.first_error)(place.log).map(cut) } else { None };
+    let kept = std::fs::metadata(&copy).map_err(|source| Error::io("read", &copy, source))?.len();
     let Copied { size, lines, tail } = copied;
-    let excerpt = Excerpt { schema: 2, live: place.live, size, lines, first_error, tail: tail.into() };
+    let (live, tail) = (place.live, tail.into());
+    let excerpt = Excerpt { schema: 2, live, size, packed, kept, lines, first_error, tail };
     let json = serde_json::to_vec(&excerpt)
-        .map_err(|source| Error::wrong(format!("cannot write {}: {source}", place.excerpt.display())))?;
+        .map_err(|source| Error::wrong(format!("cannot write {}: {source}", place.stem.display())))?;
     // Last: it vouches for the copy.
-    Ok((excerpt, 1 + usize::from(durable::replace(place.excerpt, &json)?)))
+    let written = 1 + usize::from(durable::replace(&place.excerpt(), &json)?);
+    durable::forget(&place.copy(!packed));
+    Ok((excerpt, written))
 }
 
 /// What was seen of a log while it was copied.
@@ -97,9 +136,21 @@ struct Copied {
 }
 
 impl Copied {
-    fn copy(&mut self, mut log: impl BufRead, place: &Place<'_>, mut copy: impl Write) -> Result<()> {
+    fn write(&mut self, log: impl BufRead, place: &Place<'_>, packed: bool, file: &mut File) -> Result<()> {
+        let mut file = BufWriter::new(file);
+        if packed {
+            let mut packing = GzEncoder::new(&mut file, Compression::default());
+            self.copy(log, place, &mut packing)?;
+            packing.finish().map_err(|source| Error::io("write", place.copy(packed), source))?;
+        } else {
+            self.copy(log, place, &mut file)?;
+        }
+        file.flush().map_err(|source| Error::io("write", place.copy(packed), source))
+    }
+
+    fn copy(&mut self, mut log: impl BufRead, place: &Place<'_>, copy: &mut dyn Write) -> Result<()> {
         let read = |source| Error::io("read", place.log, source);
-        let write = |source| Error::io("write", place.text, source);
+        let write = |source| Error::io("write", place.stem, source);
         let (mut piece, mut begins) = (Vec::new(), true);
         while next_piece(&mut log, PIECE, &mut piece).map_err(read)? {
             let text = printed(&piece);
@@ -111,7 +162,7 @@ impl Copied {
             }
             begins = !end.is_empty();
         }
-        copy.flush().map_err(write)
+        Ok(())
     }
 
     fn note(&mut self, text: &str) {
