@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::say::line;
@@ -33,6 +34,8 @@ pub(super) struct Excerpt {
     pub schema: u32,
     /// The log may still have grown since: this excerpt vouches for nothing.
     pub live: bool,
+    /// When a log that still grows did so last.
+    pub changed: Option<Timestamp>,
     /// The length of the text, bytes.
     pub size: u64,
     /// It is packed with gzip.
@@ -118,7 +121,9 @@ pub(super) fn publish(place: &Place<'_>, sources: &Sources<'_>) -> Result<(Excer
     let kept = std::fs::metadata(&copy).map_err(|source| Error::io("read", &copy, source))?.len();
     let Copied { size, lines, tail } = copied;
     let (live, tail) = (place.live, tail.into());
-    let excerpt = Excerpt { schema: 2, live, size, packed, kept, lines, first_error, tail };
+    let changed = std::fs::metadata(place.log).ok().filter(|_| live).and_then(|meta| meta.modified().ok());
+    let changed = changed.and_then(|time| Timestamp::try_from(time).ok());
+    let excerpt = Excerpt { schema: 2, live, changed, size, packed, kept, lines, first_error, tail };
     let json = serde_json::to_vec(&excerpt)
         .map_err(|source| Error::wrong(format!("cannot write {}: {source}", place.stem.display())))?;
     // Last: it vouches for the copy.
@@ -178,4 +183,58 @@ fn cut(error: FirstError) -> FirstError {
     let all = |texts: &[String]| texts.iter().map(|text| line(text, LONGEST)).collect();
     let FirstError { line: number, before, text, after } = error;
     FirstError { line: number, before: all(&before), text: line(&text, LONGEST), after: all(&after) }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::read_to_string;
+
+    use flate2::read::GzDecoder;
+
+    use super::*;
+
+    /// Publishes a log of these bytes; returns its excerpt, its copy, and what lies on the site.
+    fn published(raw: &[u8], live: bool) -> (Excerpt, String, Vec<String>) {
+        let root = tempfile::tempdir().unwrap();
+        let (log, site) = (root.path().join("1.log"), root.path().join("site"));
+        std::fs::write(&log, raw).unwrap();
+        let error =
+            |_: &Path| Some(FirstError { line: 1, before: vec![], text: "x".repeat(9000), after: vec![] });
+        let sources = Sources { first_error: &error, published: &|_| false, progress: &|_, _| {} };
+        let place = Place { log: &log, stem: &site.join("1"), live, broken: true };
+        let (excerpt, written) = publish(&place, &sources).unwrap();
+        assert_eq!(
+            (written, publish(&place, &sources).unwrap()),
+            (2, (excerpt.clone(), if live { 1 } else { 0 }))
+        );
+        let file = File::open(place.copy(excerpt.packed)).unwrap();
+        let text = if excerpt.packed { read_to_string(GzDecoder::new(file)) } else { read_to_string(file) };
+        let names = std::fs::read_dir(&site).unwrap().map(|entry| entry.unwrap().file_name());
+        let mut names: Vec<String> = names.map(|name| name.into_string().unwrap()).collect();
+        names.sort();
+        (excerpt, text.unwrap(), names)
+    }
+
+    #[test]
+    fn a_short_log_is_kept_plain_and_a_long_one_packed_once_it_has_ended() {
+        let long = "a line\n".repeat(3000);
+        assert_eq!(published(b"short", false).2, ["1.json", "1.txt"]);
+        let (excerpt, text, names) = published(long.as_bytes(), false);
+        assert_eq!(
+            (excerpt.size, text == long, names),
+            (21_000, true, vec!["1.json".into(), "1.txt.gz".into()])
+        );
+        assert!(excerpt.kept < 1000 && (excerpt.lines, excerpt.tail.len()) == (3000, TAIL));
+        assert_eq!(published(long.as_bytes(), true).2, ["1.json", "1.txt"]);
+    }
+
+    #[test]
+    fn a_line_without_end_is_a_long_file_and_a_short_page() {
+        let line = "<script>\u{202e}\u{1b}]".repeat(900_000);
+        let (excerpt, text, _) = published(line.as_bytes(), false);
+        assert!(line.len() > 10 << 20 && text.len() as u64 == excerpt.size && text.len() > line.len());
+        assert!(!text.contains(crate::base::output::acts));
+        assert_eq!((excerpt.lines, excerpt.tail.len()), (1, 1));
+        assert!(serde_json::to_vec(&excerpt).unwrap().len() < 4000);
+    }
 }

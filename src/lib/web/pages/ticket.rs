@@ -106,6 +106,8 @@ struct TailView {
     total: usize,
     cut: bool,
     live: bool,
+    /// When it grew last.
+    changed: Option<Timestamp>,
     lines: Vec<Line>,
 }
 
@@ -270,6 +272,7 @@ fn tail_view(log: &LogView, id: &Id, live: bool) -> TailView {
         total: log.excerpt.lines,
         cut: first > 1,
         live,
+        changed: log.excerpt.changed,
         lines: (first..).zip(&log.excerpt.tail).map(line).collect(),
     }
 }
