@@ -113,7 +113,6 @@ pub const ALL: [Act; 24] = [
     }),
     Act::new("logs are packed", Repeat::Rest, |stage| {
         busy(stage);
-        stage.ok("syncpkgd --once");
         stage.later(3 * 24 * 3600);
         "syncpkgd --once".to_owned()
     }),
