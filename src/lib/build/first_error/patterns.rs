@@ -35,8 +35,10 @@ const FILES: [(Stage, &str); 10] = built_in![
 const LARGEST: u64 = 1 << 20;
 /// How large one pattern may become, bytes.
 const ONE: usize = 1 << 20;
-/// How large all of them may, together and while they are used.
+/// How large all of them may together, bytes.
 const ALL: usize = 64 << 20;
+/// How much may be remembered while they are used, bytes: a log that needs more is searched more slowly.
+const REMEMBERED: usize = 8 << 20;
 
 /// What logs are searched with.
 #[derive(Debug)]
@@ -100,7 +102,7 @@ pub fn wrong(config: &Config) -> Vec<Error> {
 
 fn compile(rules: &[Rule]) -> Result<RegexSet> {
     let mut builder = RegexSetBuilder::new(rules.iter().map(|rule| &rule.text));
-    let set = builder.unicode(false).size_limit(ALL).dfa_size_limit(ALL).build();
+    let set = builder.unicode(false).size_limit(ALL).dfa_size_limit(REMEMBERED).build();
     set.map_err(|source| Error::wrong(format!("cannot use the patterns of errors: {}", reason(&source))))
 }
 
