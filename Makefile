@@ -42,7 +42,7 @@ agreement:              ## whether each recipe of TREE is read as a plain bash w
 bench:                  ## what everything costs, beside the disk and others like it; leave the machine idle
 	packaging/needs bench
 	$(CARGO) build --release --locked
-	for b in floor process peers wait memory flat expire recipes hook remote site; do $(CARGO) bench --locked --bench $$b || exit 1; done
+	for b in floor process peers wait memory flat expire recipes hook remote site log; do $(CARGO) bench --locked --bench $$b || exit 1; done
 
 lint:                   ## formatting, clippy, licences and advisories, shell scripts
 	$(CARGO) fmt --check

@@ -35,5 +35,5 @@ fn run(args: Args, scene: &mut Scene) -> Result<Status> {
         (false, true) => Part::FirstError,
         (false, false) => Part::Whole,
     };
-    log::print(&spool, &args.what, part, &mut scene.out).map(|()| Status::Done)
+    log::print(&scene.config, &spool, &args.what, part, &mut scene.out).map(|()| Status::Done)
 }

@@ -31,7 +31,7 @@ fn a_failure_of_the_package_is_reported_with_its_stage_and_first_error() {
     farm.push("gcc", "build() { echo 'gcc.c:3: error: expected ;'; return 4; }");
     farm.ok("syncpkgcd --once --name b1");
     let why = farm.ok("syncpkg-why gcc");
-    assert!(why.contains(": in build: gcc.c:3: error: expected ;"), "{why}");
+    assert!(why.contains(": in compile: gcc.c:3: error: expected ;"), "{why}");
     assert!(farm.ok("syncpkg-log --errors gcc").contains(">"), "the first error is marked");
     farm.ok("syncpkgd --once");
     farm.ok("syncpkgd --once");

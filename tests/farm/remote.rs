@@ -87,7 +87,7 @@ fn a_builder_on_another_host_builds_and_delivers_log_and_packages() {
         (vec!["gcc built".to_owned()], vec!["make failed".to_owned()])
     );
     assert!(farm.ok("syncpkg-log gcc").contains("\ncompiling\n"));
-    assert!(farm.ok("syncpkg-why make").contains("in build: make.c:1: error: no"));
+    assert!(farm.ok("syncpkg-why make").contains("in compile: make.c:1: error: no"));
     farm.ok("syncpkgd --once");
     assert!(farm.at("packages/gcc-1-1-x86_64.pkg.tar.gz").exists(), "published");
     assert_eq!(farm.files("upload"), Vec::<String>::new(), "nothing is left of what was brought");

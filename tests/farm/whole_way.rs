@@ -127,7 +127,7 @@ fn one_push_ends_in_a_built_package_a_page_and_a_mail() {
     let listed = farm.tool("tar", &["-tzf", package.to_str().unwrap()], &farm.at(""));
     assert!(listed.contains("usr/bin/hello"), "{listed}");
     assert!(way.own("syncpkg-why hello").ends_with("UTC: published\n"));
-    assert!(way.own("syncpkg-why broken").contains("UTC: in build: "), "{}", way.own("syncpkg-why broken"));
+    assert!(way.own("syncpkg-why broken").contains("UTC: in compile: "), "{}", way.own("syncpkg-why broken"));
     let why = way.own("syncpkg-why remote");
     assert!(why.contains("after trouble in fetch: a source could not be downloaded"), "{why}");
     assert_eq!(farm.files("sent").len(), 1, "no network is not the package's fault");

@@ -44,7 +44,7 @@ pub const FEW: [Act; 4] = [ENQUEUE, CLAIM, BUILT, ABORT];
 pub const FINDING: [Act; 3] = [BATCH, BEAT, NOTIFY];
 
 /// All of them.
-pub const ALL: [Act; 23] = [
+pub const ALL: [Act; 24] = [
     INIT,
     ENQUEUE,
     BATCH,
@@ -110,6 +110,11 @@ pub const ALL: [Act; 23] = [
         stage.ok("syncpkg-abort tool");
         stage.later(100 * 24 * 3600);
         "syncpkg-expire".to_owned()
+    }),
+    Act::new("logs are packed", Repeat::Rest, |stage| {
+        busy(stage);
+        stage.later(3 * 24 * 3600);
+        "syncpkgd --once".to_owned()
     }),
     Act::new("unbuilt", Repeat::Rest, |stage| {
         busy(stage);

@@ -16,8 +16,8 @@ use rustix::fs::{CWD, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 
 pub use derived::{
-    changed, copy, forget, identity, lead, link, link_tree, page, prune, remove_tree, replace, ring, touch,
-    unlink, write_at,
+    changed, copy, forget, identity, lead, link, link_tree, page, prune, remove_tree, replace, replace_by,
+    ring, touch, unlink, write_at,
 };
 pub use put::{Put, draft, hand_in, name_all, put, put_all, put_entry, put_from};
 
@@ -203,7 +203,11 @@ pub fn same_bytes(one: &Path, other: &Path) -> Result<bool> {
     Ok(inode(&first).is_some() && inode(&first) == inode(&second) || equal(first, &mut second, one)?)
 }
 
-fn equal(one: impl Read, other: &mut impl Read, path: &Path) -> Result<bool> {
+/// Tells whether two sources yield the same bytes.
+///
+/// # Errors
+/// One of them, called `path`, cannot be read.
+pub fn equal(one: impl Read, other: &mut impl Read, path: &Path) -> Result<bool> {
     let fail = |source| Error::io("read", path, source);
     let (mut one, mut other) = (io::BufReader::new(one), io::BufReader::new(other));
     loop {

@@ -12,6 +12,7 @@ pub mod lock;
 pub mod output;
 pub mod random;
 mod regular;
+pub mod screen;
 mod together;
 pub mod watch;
 

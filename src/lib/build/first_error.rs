@@ -1,12 +1,15 @@
 //! Finding in a log the line that explains the failure, the stage it happened in, and whose trouble it was.
 
+mod patterns;
+
 use std::collections::VecDeque;
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::{self, BufRead};
 use std::path::Path;
 
-use crate::base::durable::open_regular;
-use crate::base::output::inert;
+pub use self::patterns::{Patterns, wrong};
+use crate::base::screen::{next_piece, printed};
 use crate::base::{Error, Result};
+use crate::spool::log;
 
 /// How many lines are shown before and after.
 const CONTEXT: usize = 10;
@@ -15,26 +18,30 @@ const SHOWN: usize = 400;
 /// How many bytes of a line are looked at.
 const LINE: u64 = 16 << 10;
 
+/// Where a build is, or what it was at when it failed: a word.
+pub type Stage = &'static str;
+
 /// What a log tells about a failure.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Summary {
     /// The first line that explains it, if one does.
     pub found: Option<Found>,
-    /// The last stage that was begun: `fetch`, `prepare`, `build`, `check` or `package`; `build` when none is told.
-    pub stage: &'static str,
+    /// The stage it happened in: that of the line which was found, or else the last that was begun.
+    pub stage: Stage,
     /// Whether a source could not be downloaded, which is the farm's trouble.
     pub source_unavailable: bool,
 }
 
-/// A line with what stands around it; every line inert and cut.
+/// A line with what stands around it; every line as a terminal would have shown it, inert and cut.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Found {
     /// Its number, from 1.
     pub line: usize,
     /// The line.
     pub text: String,
-    /// The stage it stands in.
-    pub stage: &'static str,
+    /// What it was at: `fetch`, `prepare`, `install` (of what is needed), `configure`, `compile`, `link`, `test`, `package`,
+    /// `checkout`; of a line that tells no more, the last of makepkg's own that was begun, `build` among them.
+    pub stage: Stage,
     /// Up to ten lines before it.
     pub before: Vec<String>,
     /// Up to ten lines after it.
@@ -52,84 +59,18 @@ enum Worth {
     Consequence,
 }
 
-/// The first that matches counts; matched in lower case, anywhere in the line.
-const SIGNS: [(&str, Worth); 35] = [
-    ("==> error: a failure occurred", Worth::Consequence),
-    ("==> error: aborting", Worth::Consequence),
-    ("==> error: one or more files", Worth::Consequence),
-    ("fatal error:", Worth::Cause),
-    ("internal compiler error", Worth::Cause),
-    ("==> error:", Worth::Cause),
-    ("error:", Worth::Cause),
-    ("error[e", Worth::Cause),
-    ("undefined reference to", Worth::Cause),
-    ("undefined symbol", Worth::Cause),
-    ("multiple definition of", Worth::Cause),
-    ("cannot find -l", Worth::Cause),
-    ("no space left on device", Worth::Cause),
-    ("cannot allocate memory", Worth::Cause),
-    ("out of memory", Worth::Cause),
-    ("segmentation fault", Worth::Cause),
-    ("bus error", Worth::Cause),
-    ("traceback (most recent call last)", Worth::Cause),
-    ("assertionerror", Worth::Cause),
-    ("assertion failed", Worth::Cause),
-    ("cmake error", Worth::Cause),
-    ("panicked at", Worth::Cause),
-    ("no rule to make target", Worth::Cause),
-    ("syntax error", Worth::Cause),
-    ("hunk #", Worth::Likely),
-    ("command not found", Worth::Likely),
-    ("no such file or directory", Worth::Likely),
-    ("permission denied", Worth::Likely),
-    ("could not resolve host", Worth::Likely),
-    ("tests failed", Worth::Likely),
-    ("test failed", Worth::Likely),
-    ("*** [", Worth::Consequence),
-    ("ninja: build stopped", Worth::Consequence),
-    ("failed", Worth::Consequence),
-    ("[syncpkg] stopped", Worth::Consequence),
-];
-
-/// What contains one of these explains nothing.
-const FRIENDS: [&str; 9] = [
-    "0 errors",
-    "no error",
-    "0 failed",
-    "error: 0",
-    "errors: 0",
-    "failed: 0",
-    "(ignored)",
-    "warning:",
-    "no tests failed",
-];
-
-/// What begins like this is a question or a command, not its answer.
-const BEGINNINGS: [&str; 13] = [
-    "checking ",
-    "-- looking for ",
-    "-- performing ",
-    "gcc ",
-    "cc ",
-    "g++ ",
-    "c++ ",
-    "clang ",
-    "/bin/sh ",
-    "echo ",
-    "libtool: compile",
-    "libtool: link",
-    "+ ",
-];
-
 /// makepkg's own words for what it does next.
-const STAGES: [(&str, &str); 11] = [
+const STAGES: [(&str, Stage); 14] = [
+    ("==> Checking runtime dep", "install"),
+    ("==> Checking buildtime dep", "install"),
+    ("==> Installing missing dep", "install"),
     ("==> Retrieving sources", "fetch"),
     ("==> Validating source", "fetch"),
     ("==> Extracting sources", "prepare"),
     ("==> Starting pkgver()", "prepare"),
     ("==> Starting prepare()", "prepare"),
     ("==> Starting build()", "build"),
-    ("==> Starting check()", "check"),
+    ("==> Starting check()", "test"),
     ("==> Starting package()", "package"),
     ("==> Starting package_", "package"),
     ("==> Tidying install", "package"),
@@ -142,93 +83,87 @@ const UNAVAILABLE: [&str; 3] = [
     "==> ERROR: Failure while updating working copy of ",
 ];
 
-/// Reads the log `path` once, in bounded memory.
-///
-/// # Errors
-/// It cannot be read.
-pub fn of_file(path: &Path) -> Result<Summary> {
-    summary(BufReader::new(open_regular(path)?)).map_err(|source| Error::io("read", path, source))
-}
+impl Patterns {
+    /// Reads the log `path`, packed or not, once, in bounded memory.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn of_file(&self, path: &Path) -> Result<Summary> {
+        self.summary(log::open(path)?).map_err(|source| Error::io("read", path, source))
+    }
 
-/// Reads a log once, in bounded memory.
-///
-/// # Errors
-/// Those of `log`.
-pub fn summary(mut log: impl BufRead) -> io::Result<Summary> {
-    let mut search = Search { stage: "build", ..Search::default() };
-    while let Some(line) = next_line(&mut log)? {
-        search.take(&line);
+    /// Reads a log once, in bounded memory.
+    ///
+    /// # Errors
+    /// Those of `log`.
+    pub fn summary(&self, mut log: impl BufRead) -> io::Result<Summary> {
+        let mut search = Search { stage: "build", ..Search::default() };
+        let mut line = Vec::new();
+        while next_piece(&mut log, LINE, &mut line)? {
+            if line.last() != Some(&b'\n') {
+                log.skip_until(b'\n')?;
+            }
+            let line = printed(&line);
+            search.begin(&line);
+            search.take(&line, self.judge(line.as_bytes()));
+        }
+        let found = search.best.map(|(_, found)| found);
+        let stage = found.as_ref().map_or(search.stage, |found| found.stage);
+        Ok(Summary { found, stage, source_unavailable: search.source_unavailable })
     }
-    let found = search.best.map(|(_, found)| found);
-    Ok(Summary { found, stage: search.stage, source_unavailable: search.source_unavailable })
-}
-
-/// Returns the next line without its end, cut; none at the end of the log.
-fn next_line(log: &mut impl BufRead) -> io::Result<Option<String>> {
-    let mut bytes = Vec::new();
-    if log.by_ref().take(LINE).read_until(b'\n', &mut bytes)? == 0 {
-        return Ok(None);
-    }
-    if bytes.last() != Some(&b'\n') {
-        log.skip_until(b'\n')?;
-    }
-    let text = String::from_utf8_lossy(&bytes);
-    Ok(Some(plain(text.trim_end_matches(['\n', '\r']))))
-}
-
-/// Returns `text` without the sequences that colour a terminal.
-fn plain(text: &str) -> String {
-    let mut parts = text.split("\u{1b}[");
-    let mut plain = parts.next().unwrap_or_default().to_owned();
-    for part in parts {
-        plain.push_str(
-            part.trim_start_matches(|c: char| c.is_ascii_digit() || c == ';').get(1..).unwrap_or(""),
-        );
-    }
-    plain
 }
 
 #[derive(Default)]
 struct Search {
     number: usize,
-    stage: &'static str,
+    stage: Stage,
     source_unavailable: bool,
     last: VecDeque<String>,
     best: Option<(Worth, Found)>,
 }
 
 impl Search {
-    fn take(&mut self, line: &str) {
-        self.number += 1;
-        if let Some((_, stage)) = STAGES.iter().find(|(start, _)| line.starts_with(start)) {
-            self.stage = stage;
+    /// What makepkg says of itself.
+    fn begin(&mut self, line: &str) {
+        if !line.starts_with("==> ") {
+            return;
         }
         self.source_unavailable |= UNAVAILABLE.iter().any(|start| line.starts_with(start));
-        let shown = inert(&line.chars().take(SHOWN).collect::<String>());
+        if let Some((_, stage)) = STAGES.iter().find(|(start, _)| line.starts_with(start)) {
+            self.stage = stage;
+            // What the build went on after is not what it failed of.
+            self.best = None;
+        }
+    }
+
+    fn take(&mut self, line: &str, judged: Option<(Worth, Option<Stage>)>) {
+        self.number += 1;
+        let shown = cut(line);
         if let Some((_, found)) = &mut self.best
             && found.line + CONTEXT >= self.number
         {
-            found.after.push(shown.clone());
+            found.after.push(shown.to_owned());
         }
-        let better = worth(line).filter(|worth| self.best.as_ref().is_none_or(|(best, _)| worth < best));
-        if let Some(worth) = better {
+        let better = |(worth, _): &(Worth, _)| self.best.as_ref().is_none_or(|(best, _)| worth < best);
+        if let Some((worth, stage)) = judged.filter(better) {
             let before = self.last.iter().cloned().collect();
-            let (line, text, stage) = (self.number, shown.clone(), self.stage);
+            let (line, text, stage) = (self.number, shown.to_owned(), stage.unwrap_or(self.stage));
             self.best = Some((worth, Found { line, text, stage, before, after: Vec::new() }));
         }
-        if self.last.len() == CONTEXT {
-            self.last.pop_front();
-        }
-        self.last.push_back(shown);
+        let mut kept =
+            if self.last.len() < CONTEXT { None } else { self.last.pop_front() }.unwrap_or_default();
+        kept.clear();
+        kept.push_str(shown);
+        self.last.push_back(kept);
     }
 }
 
-fn worth(line: &str) -> Option<Worth> {
-    let lower = line.trim_start().to_ascii_lowercase();
-    let (_, worth) = SIGNS.iter().find(|(sign, _)| lower.contains(sign))?;
-    let friendly = FRIENDS.iter().any(|friend| lower.contains(friend))
-        || BEGINNINGS.iter().any(|start| lower.starts_with(start));
-    (!friendly).then_some(*worth)
+fn cut(line: &str) -> &str {
+    if line.len() <= SHOWN {
+        return line;
+    }
+    let end = line.char_indices().nth(SHOWN).map_or(line.len(), |(at, _)| at);
+    line.get(..end).unwrap_or(line)
 }
 
 #[cfg(test)]
@@ -236,7 +171,7 @@ mod tests {
     use super::*;
 
     fn told(log: &str) -> (usize, String) {
-        let found = summary(log.as_bytes()).unwrap().found.unwrap_or_default();
+        let found = Patterns::built_in().summary(log.as_bytes()).unwrap().found.unwrap_or_default();
         (found.line, found.text)
     }
 
@@ -246,9 +181,12 @@ mod tests {
             a.c:1: warning: unused error: x\na.c:3:2: error: 'x' undeclared\nmake: *** [Makefile:2: a.o] Error 1\n\
             ==> ERROR: A failure occurred in build().\n    Aborting...\n";
         assert_eq!(told(log), (5, "a.c:3:2: error: 'x' undeclared".to_owned()));
-        let all = summary(log.as_bytes()).unwrap();
+        let all = Patterns::built_in().summary(log.as_bytes()).unwrap();
         let found = all.found.unwrap();
-        assert_eq!((all.stage, found.stage, found.before.len(), found.after.len()), ("build", "build", 4, 3));
+        assert_eq!(
+            (all.stage, found.stage, found.before.len(), found.after.len()),
+            ("compile", "compile", 4, 3)
+        );
     }
 
     #[test]
@@ -279,37 +217,44 @@ mod tests {
     fn false_friends_are_passed_over() {
         let log = "gcc -Wall -Werror error.c\n-Werror\nbuilding error.o\nchecking whether error: works... no\n\
             0 errors\ntests: 12 passed, 0 failed\nx.c:1: warning: error: y\n";
-        assert_eq!(summary(log.as_bytes()).unwrap().found, None);
+        assert_eq!(Patterns::built_in().summary(log.as_bytes()).unwrap().found, None);
     }
 
     #[test]
     fn the_stage_is_the_last_that_was_begun() {
         let log = "==> Retrieving sources...\n==> Starting build()...\n==> Starting check()...\nFAILED: x\n";
-        assert_eq!(summary(log.as_bytes()).unwrap().stage, "check");
+        assert_eq!(Patterns::built_in().summary(log.as_bytes()).unwrap().stage, "test");
         let log = "==> Starting package_a-doc()...\n";
-        assert_eq!(summary(log.as_bytes()).unwrap().stage, "package");
+        assert_eq!(Patterns::built_in().summary(log.as_bytes()).unwrap().stage, "package");
+    }
+
+    #[test]
+    fn what_the_build_went_on_after_is_not_what_it_failed_of() {
+        let log = "==> Starting build()...\nx.c:1: error: kept going\n==> Starting package()...\nx\n";
+        let summary = Patterns::built_in().summary(log.as_bytes()).unwrap();
+        assert_eq!((summary.found, summary.stage), (None, "package"));
     }
 
     #[test]
     fn a_source_that_cannot_be_had_is_told_apart() {
         let log =
             "==> Retrieving sources...\n\u{1b}[1m==> ERROR: Failure while downloading http://x/y\u{1b}[0m\n";
-        let summary = summary(log.as_bytes()).unwrap();
+        let summary = Patterns::built_in().summary(log.as_bytes()).unwrap();
         assert!(summary.source_unavailable && summary.stage == "fetch");
         let log = "echo '==> ERROR: Failure while downloading x'\n";
-        assert!(!super::summary(log.as_bytes()).unwrap().source_unavailable);
+        assert!(!Patterns::built_in().summary(log.as_bytes()).unwrap().source_unavailable);
     }
 
     #[test]
     fn lines_are_inert_and_cut_and_context_is_short() {
         let log = format!(
-            "{}error: \u{1b}]0;x\u{7}{}\n{}",
+            "{}error: \u{1b}]0;x\u{7}\u{7}{}\n{}",
             "a\n".repeat(50),
             "x".repeat(900_000),
             "b\n".repeat(50)
         );
-        let found = summary(log.as_bytes()).unwrap().found.unwrap();
+        let found = Patterns::built_in().summary(log.as_bytes()).unwrap().found.unwrap();
         assert_eq!((found.line, found.before.len(), found.after.len()), (51, 10, 10));
-        assert!(found.text.starts_with("error: \\u{1b}]0;x\\u{7}xx") && found.text.len() < 450);
+        assert_eq!(found.text, format!("error: \\u{{7}}{}", "x".repeat(388)));
     }
 }

@@ -214,11 +214,14 @@ pub struct KeepSection {
     pub results: Span,
     /// So many of the last failures of a package and architecture are kept for ever, as its last success is.
     pub failures: usize,
+    /// How long logs are kept as they are; then they are packed.
+    pub plain: Span,
 }
 
 impl Default for KeepSection {
     fn default() -> Self {
-        Self { results: Span::seconds(90 * 24 * 3600), failures: 5 }
+        let day = 24 * 3600;
+        Self { results: Span::seconds(90 * day), failures: 5, plain: Span::seconds(day) }
     }
 }
 

@@ -1,12 +1,13 @@
 //! The mails owed, with what the other rooms know: what logs say, what is wrong with the farm, what is unbuilt.
 
+use std::cell::LazyCell;
 use std::path::Path;
 
 use jiff::SignedDuration;
 
 use super::{hooks, publish, site};
 use crate::base::{Clock, Result, durable};
-use crate::build::first_error;
+use crate::build::first_error::Patterns;
 use crate::config::Config;
 use crate::mail::{self, Alarm, FirstError, Kind, Sources, Unbuilt, disk_text, held_text, is_full};
 use crate::names::State;
@@ -21,8 +22,9 @@ const HELD: SignedDuration = SignedDuration::from_hours(1);
 /// # Errors
 /// The first mail that could not be sent, after the programs were told too; it stays owed.
 pub fn notify(config: &Config, spool: &Spool, clock: &Clock) -> Result<Told> {
+    let patterns = LazyCell::new(|| Patterns::of(config));
     let sources = Sources {
-        first_error: &first_error_of,
+        first_error: &|log| first_error_of(&patterns, log),
         alarms: &|told| alarms(config, spool, told, clock),
         daily: &|| daily(config, spool, clock),
         commits: &|ticket, old, new| site::commits(config, (&ticket.tree, &ticket.path), (old, new)),
@@ -55,8 +57,8 @@ impl Told {
     }
 }
 
-fn first_error_of(log: &Path) -> Option<FirstError> {
-    let found = first_error::of_file(log).ok()?.found?;
+fn first_error_of(patterns: &Patterns, log: &Path) -> Option<FirstError> {
+    let found = patterns.of_file(log).ok()?.found?;
     Some(FirstError { line: found.line, before: found.before, text: found.text, after: found.after })
 }
 

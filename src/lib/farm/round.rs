@@ -14,8 +14,9 @@ use crate::base::durable;
 use crate::base::output::{SILENT, inert};
 use crate::base::watch::Watch;
 use crate::base::{Clock, Error, Result, lock};
+use crate::build::first_error;
 use crate::config::Config;
-use crate::spool::{Spool, check, expire, lease, list, report, waiting};
+use crate::spool::{Spool, check, expire, lease, list, log, report, waiting};
 use crate::tree::{Desk, roomy};
 
 /// How long the daemon rests at the most between two rounds; not longer than a lease: one that was lost is taken back by
@@ -92,6 +93,11 @@ pub fn go(
     doing("sweeps");
     round.part(check::sweep(spool).map(|()| Vec::new()));
     round.part(expire_daily(config, spool, clock).map(|()| Vec::new()));
+    match log::pack(spool, &config.keep, clock) {
+        Ok(more) => round.more |= more,
+        Err(error) => round.errors.push(error),
+    }
+    round.errors.extend(first_error::wrong(config));
     let progress = |_, _| doing("writes the site");
     progress(0, 0);
     round.part(super::site::write(config, spool, &progress, clock).map(|_| Vec::new()));

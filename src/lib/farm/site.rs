@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -9,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::unbuilt;
 use crate::base::{Clock, Error, Result, durable};
-use crate::build::first_error;
+use crate::build::first_error::Patterns;
 use crate::config::Config;
 use crate::mail;
 use crate::names::{Name, Revision, Tree};
@@ -46,8 +47,9 @@ pub fn write(
         };
         commits(config, (&tree, path), (&good, &bad))
     };
-    let sources =
-        Sources { first_error: &first_error_of, published: &published, commits: &between, progress };
+    let patterns = LazyLock::new(|| Patterns::of(config));
+    let first_error = |log: &Path| first_error_of(&patterns, log);
+    let sources = Sources { first_error: &first_error, published: &published, commits: &between, progress };
     let facts = Facts {
         free: durable::available(spool.root()).ok(),
         // Pages without this list are better than none; what is wrong with the tree is said by syncpkg-unbuilt.
@@ -142,7 +144,7 @@ pub(super) fn missing(config: &Config, spool: &Spool, clock: &Clock) -> Result<V
     Ok(looked.rows)
 }
 
-fn first_error_of(log: &Path) -> Option<FirstError> {
-    let found = first_error::of_file(log).ok()?.found?;
+fn first_error_of(patterns: &Patterns, log: &Path) -> Option<FirstError> {
+    let found = patterns.of_file(log).ok()?.found?;
     Some(FirstError { line: found.line, before: found.before, text: found.text, after: found.after })
 }

@@ -153,7 +153,7 @@ pub(super) fn headline(news: News, ticket: &Ticket, report: &Report) -> String {
     let item = ticket.item();
     let what = format!("{} {}-{} {}", item.name, item.version, item.release, item.arch);
     match (news, report.stage.as_deref()) {
-        (News::Failed, Some(stage)) => format!("{what} failed in {}()", cut(stage, 40)),
+        (News::Failed, Some(stage)) => format!("{what} failed in {}", cut(stage, 40)),
         (News::Failed, None) => format!("{what} failed"),
         (News::Trouble, _) => format!("{what}: the farm could not build it"),
         (News::Fixed, _) => format!("{what} is built again"),

@@ -19,6 +19,7 @@ mod index;
 pub mod lease;
 pub mod list;
 pub mod listed;
+pub mod log;
 mod look;
 pub mod picture;
 mod place;

@@ -13,7 +13,7 @@ use crate::config::Config;
 use crate::names::{Id, Outcome, State};
 use crate::spool::waiting::Queue;
 use crate::spool::{
-    Entry, History, InOrder, Report, Spool, Stand, Ticket, TicketName, builder, expire, list, report,
+    Entry, History, InOrder, Report, Spool, Stand, Ticket, TicketName, builder, expire, list, log, report,
 };
 
 /// The longest word from outside on a page, characters.
@@ -278,7 +278,7 @@ fn ended(spool: &Spool, report: &Report) -> Result<Try> {
         stage: report.stage.as_ref().map(|stage| line(stage, 40)),
         exit: report.exit.map(|status| status.to_string()),
         reason: line(&report.reason, LONGEST),
-        log: report.log && durable::present(&spool.log(&report.id, report.epoch))?,
+        log: report.log && log::is_kept(&spool.log(&report.id, report.epoch))?,
         files: report.files.iter().map(file).collect(),
         ..blank(report.epoch, report.outcome.into())
     })

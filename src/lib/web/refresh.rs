@@ -18,10 +18,10 @@ use super::pages::{self, LogView, Neighbours, Site};
 use super::stand::{More, standings};
 use super::writer::Writer;
 use super::{Shipped, Sources};
-use crate::base::{Error, Result, durable};
+use crate::base::{Error, Result};
 use crate::names::{Id, State};
 use crate::spool::expire::Expired;
-use crate::spool::{Entry, Spool, TicketName, list};
+use crate::spool::{self, Entry, Spool, Stand, TicketName, list};
 
 /// What is the same for all packages of a round.
 pub(super) struct Round<'a> {
@@ -276,13 +276,13 @@ impl Look<'_> {
         let (spool, sources) = (self.round.spool, self.round.sources);
         let Some(ticket) = self.whole(row)? else { return Ok(()) };
         ticket.published = published;
-        let mut last = None;
+        let mut logs = Vec::new();
         for one in ticket.tries.iter().filter(|one| one.log) {
             if let Some(excerpt) = log(spool, ticket, one, sources, writer)? {
-                last = Some(LogView { epoch: one.epoch, excerpt });
+                logs.push(LogView { epoch: one.epoch, excerpt });
             }
         }
-        let (path, text) = pages::ticket(site, ticket, near, last.as_ref())?;
+        let (path, text) = pages::ticket(site, ticket, near, &logs)?;
         writer.file(&path, text.as_bytes())
     }
 }
@@ -306,7 +306,7 @@ fn held(rows: &[Row]) -> Vec<Row> {
 }
 
 fn is_of(name: &TicketName, tree: &str, package: &str) -> bool {
-    let ended = matches!(name.stand, crate::spool::Stand::Done(_));
+    let ended = matches!(name.stand, Stand::Done(_));
     ended && name.tree.as_str() == tree && name.item.name.as_str() == package
 }
 
@@ -333,16 +333,15 @@ fn log(
     let live = one.outcome == State::Building;
     let path: PathBuf =
         if live { spool.live(&ticket.id, one.epoch) } else { spool.log(&ticket.id, one.epoch) };
-    let file = |end: &str| writer.root().join(format!("log/{}.{}.{end}", ticket.id, one.epoch));
-    let (text, excerpt) = (file("txt"), file("json"));
+    let stem = writer.root().join(format!("log/{}.{}", ticket.id, one.epoch));
     let broken = matches!(one.outcome, State::Failed | State::Trouble);
-    let place = Place { log: &path, text: &text, excerpt: &excerpt, live, broken };
+    let place = Place { log: &path, stem: &stem, live, broken };
     match publish(&place, sources) {
         Ok((excerpt, changed)) => {
             writer.written.changed += changed;
             Ok(Some(excerpt))
         }
-        Err(_) if !durable::present(&path)? => Ok(None),
+        Err(_) if !spool::log::is_kept(&path)? => Ok(None),
         Err(error) => Err(error),
     }
 }

@@ -207,7 +207,7 @@ pub(super) fn day() -> Sample {
 /// What was built and what failed; one thing is held.
 fn ended(farm: &mut Sample) {
     let compiler = ("build", "the command exited with status 2");
-    let tests = ("check", "3 of 412 tests failed");
+    let tests = ("test", "3 of 412 tests failed");
     let (built, failed, fine) = (Outcome::Built, Outcome::Failed, ("", ""));
     let mut run = |item, builder, from, to, outcome, why| farm.run(item, builder, (from, to), outcome, why);
     run("gtk+2-2.24.31-1-x86_64", "b1", "2026-11-20T08:00:00Z", "2026-11-20T08:14:00Z", built, fine);

@@ -1,6 +1,6 @@
 //! Words, links and command lines of pages.
 
-use crate::base::output::{acts, inert};
+use crate::base::output::inert;
 
 /// Returns `text` as one harmless line of at most `limit` characters.
 pub(super) fn line(text: &str, limit: usize) -> String {
@@ -9,36 +9,6 @@ pub(super) fn line(text: &str, limit: usize) -> String {
         return safe;
     }
     safe.chars().take(limit).chain(['…']).collect()
-}
-
-/// Returns bytes as one harmless line: what is no UTF-8 is written `\xNN`, what acts `\u{…}`; colours of a
-/// terminal are left out.
-pub(super) fn bytes(bytes: &[u8]) -> String {
-    let mut safe = String::with_capacity(bytes.len());
-    for chunk in bytes.utf8_chunks() {
-        plain(chunk.valid(), &mut safe);
-        chunk.invalid().iter().for_each(|byte| safe.push_str(&format!("\\x{byte:02x}")));
-    }
-    safe
-}
-
-fn plain(text: &str, safe: &mut String) {
-    let mut parts = text.split("\u{1b}[");
-    let mut push = |part: &str| {
-        part.chars()
-            .for_each(|c| if acts(c) && c != '\t' { safe.extend(c.escape_unicode()) } else { safe.push(c) });
-    };
-    push(parts.next().unwrap_or_default());
-    for part in parts {
-        let rest = part.trim_start_matches(|c: char| c.is_ascii_digit() || c == ';');
-        match rest.strip_prefix(['m', 'K']) {
-            Some(after) => push(after),
-            None => {
-                push("\u{1b}[");
-                push(part);
-            }
-        }
-    }
 }
 
 /// Returns `text` as one part of an address: all but `A-Z a-z 0-9 - . _ ~` is written `%NN`.
@@ -69,14 +39,5 @@ mod tests {
     fn a_plus_in_a_name_is_written_out_in_links() {
         assert_eq!(segment("gtk+-2.0~x"), "gtk%2B-2.0~x");
         assert_eq!(segment("a/\"b"), "a%2F%22b");
-    }
-
-    #[test]
-    fn bytes_of_a_log_are_shown_as_text() {
-        assert_eq!(
-            bytes(b"\x1b[1;31merror:\x1b[0m x\xff\x1b]0;t\x07\t\xe2\x80\xae"),
-            "error: x\\xff\\u{1b}]0;t\\u{7}\t\\u{202e}"
-        );
-        assert_eq!(bytes(b"\x1b[2J"), "\\u{1b}[2J");
     }
 }

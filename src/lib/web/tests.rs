@@ -61,7 +61,7 @@ fn the_model_says_what_needs_whom() {
             "Admin waiting architecture armv7: 1 ticket and no builder for it",
             "Admin trouble libreoffice 24.2-1 x86_64: in prepare: cannot write /var/lib/chroot/x: No space left on device",
             "Admin held openssl 3.0.9-2 x86_64: built, not published: the signing key has expired",
-            "Maintainer failed vim 9.1-1 i686: in check: 3 of 412 tests failed",
+            "Maintainer failed vim 9.1-1 i686: in test: 3 of 412 tests failed",
             "Maintainer failed gtk+2 2.24.33-1 x86_64: in build: the command exited with status 2",
             "Maintainer unbuilt wget 1.24-1 x86_64: never enqueued: its push was not seen",
         ]

@@ -95,7 +95,7 @@ impl<'a> Writer<'a> {
 
     /// Removes the copy of a log. Its excerpt goes first: it vouches for the copy.
     pub fn forget_log(&mut self, id: &Id, epoch: u32) {
-        for end in ["json", "txt"] {
+        for end in ["json", "txt", "txt.gz"] {
             durable::forget(&self.root.join(format!("log/{id}.{epoch}.{end}")));
         }
     }

@@ -118,16 +118,23 @@ pub fn replace(path: &Path, bytes: &[u8]) -> Result<bool> {
     if fs::read(path).is_ok_and(|old| old == bytes) {
         return Ok(false);
     }
+    replace_by(path, |file| file.write_all(bytes).map_err(|source| Error::io("write", path, source)))
+        .map(|()| true)
+}
+
+/// Replaces `path` by what `write` writes, as [`replace`] does, however much that is.
+///
+/// # Errors
+/// As `write`, and any failing system call.
+pub fn replace_by(path: &Path, write: impl FnOnce(&mut File) -> Result<()>) -> Result<()> {
     make_dir(parent(path))?;
     let (temporary, mut file) = create(parent(path), path)?;
-    let done = file
-        .write_all(bytes)
-        .map_err(|source| Error::io("write", path, source))
+    let done = write(&mut file)
         .and_then(|()| fs::rename(&temporary, path).map_err(|source| Error::io("rename", path, source)));
     if done.is_err() {
         discard(&temporary);
     }
-    done.map(|()| true)
+    done
 }
 
 /// Replaces `path` by `bytes` when they differ, as [`replace`] does, but for thousands of pages that only one program at a

@@ -1,5 +1,7 @@
 //! One try: check out exactly the revision of the ticket, prepare, build, write the report down.
 
+use std::fs::File;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -8,7 +10,7 @@ use super::life::Life;
 use super::outbox::Ended;
 use crate::base::output::inert;
 use crate::base::{Error, Result, durable};
-use crate::build::{self, End, Limits, Values, checkout, first_error, products, supervise};
+use crate::build::{self, End, Limits, Values, checkout, first_error::Patterns, products, supervise};
 use crate::config::{Commands, Config, TreeSection};
 use crate::farm::master::Task;
 use crate::farm::recipe;
@@ -84,7 +86,9 @@ impl Attempt<'_> {
 
     fn note(&self, log: &Path, text: &str) -> Result<()> {
         let end = std::fs::metadata(log).map(|meta| meta.len()).unwrap_or(0);
-        durable::write_at(log, end, format!("[syncpkg] {}\n", inert(text)).as_bytes())
+        // A line of ours is whole, whatever the build left unfinished before it.
+        let start = if ends_a_line(log, end) { "" } else { "\n" };
+        durable::write_at(log, end, format!("{start}[syncpkg] {}\n", inert(text)).as_bytes())
     }
 
     fn steps(&self, place: &Path, log: &Path, life: &Life) -> Step<()> {
@@ -207,11 +211,14 @@ impl Attempt<'_> {
 
     /// Whose fault it was.
     fn judge(&self, end: &End, log: &Path) -> Step<()> {
-        let limit = |what: String| Err(failed(first_error::of_file(log)?.stage, what, None));
+        if matches!(end, End::Exited(0)) {
+            // Who took his log away may have taken more; a build without a trace is none.
+            return Ok(durable::open_regular(log).map(drop)?);
+        }
         let (total, silence, _) = self.config.limit.of(&self.task.name);
-        let summary = first_error::of_file(log)?;
+        let summary = Patterns::of(self.config).of_file(log)?;
+        let limit = |what: String| Err(failed(summary.stage, what, None));
         match end {
-            End::Exited(0) => Ok(()),
             End::Exited(TRY_AGAIN) => {
                 Err(trouble(summary.stage, format!("the command exited with status {TRY_AGAIN}")))
             }
@@ -252,6 +259,15 @@ impl Attempt<'_> {
         }
         Ok(())
     }
+}
+
+fn ends_a_line(log: &Path, end: u64) -> bool {
+    let mut last = [b'\n'];
+    if let (Some(at), Ok(file)) = (end.checked_sub(1), File::open(log)) {
+        // When it cannot be told, as if it did.
+        drop(file.read_exact_at(&mut last, at));
+    }
+    last == [b'\n']
 }
 
 const STOPPED: &str = "the builder was stopped";

@@ -25,7 +25,7 @@ use super::offer::Offer;
 use super::service::Service;
 use crate::base::error::Kind;
 use crate::base::{Clock, Error, Result, durable, lock};
-use crate::build;
+use crate::build::{self, first_error};
 use crate::config::{Bytes, Config, Term};
 use crate::names::{Builder, Instance};
 use crate::spool::Claim;
@@ -337,6 +337,7 @@ impl<'a> Worker<'a> {
             build::adopt()?;
             // Nothing is being built now: a try without a report was interrupted in a killed predecessor.
             self.outbox().give_back_interrupted()?;
+            first_error::wrong(&self.config()).iter().for_each(|error| self.service.say(&error.to_string()));
         }
         Ok(held)
     }

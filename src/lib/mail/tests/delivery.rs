@@ -213,8 +213,8 @@ fn what_a_refused_maintainer_would_hear_the_admin_hears_and_of_the_address_once(
     assert_eq!(
         farm.subjects(),
         [
-            format!("{admin} a 14.2-1 x86_64 failed in build()"),
-            format!("{admin} b 14.2-1 x86_64 failed in build()"),
+            format!("{admin} a 14.2-1 x86_64 failed in build"),
+            format!("{admin} b 14.2-1 x86_64 failed in build"),
             format!("{admin} mail addresses that cannot be used: 1"),
         ]
     );

@@ -14,7 +14,7 @@ use crate::config::TroubleSection;
 use crate::names::Outcome;
 use crate::spool::product::{base_name, measure};
 use crate::spool::{
-    Claim, Entry, Product, Spool, Stamp, Stand, TicketName, aside, builder, list, queue, record, waiting,
+    Claim, Entry, Product, Spool, Stamp, Stand, TicketName, aside, builder, list, log, queue, record, waiting,
 };
 
 /// What a builder says about the end of a try.
@@ -295,6 +295,11 @@ fn draft(entry: &Entry, claim: &Claim, ending: &Ending, clock: &Clock) -> Result
 }
 
 fn keep_log(spool: &Spool, target: &Path, log: &Path) -> Result<()> {
+    let packed = log::packed(target);
+    if durable::present(&packed)? {
+        // An attempt so long ago that its log was packed since.
+        return durable::confirm(&packed);
+    }
     let mut source = durable::open_regular(log)?;
     match durable::put_from(&spool.tmp(), target, &mut source)? {
         Put::Made | Put::Same => Ok(()),

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::super::FirstError;
 use super::super::ledger::is_rebuild;
-use super::super::log::Excerpt;
+use super::super::log::{Excerpt, ending};
 use super::super::model::{FileRow, Row, TicketRow, Try};
 use super::super::say::package_dir;
 use super::{Page, Place, Section, Site};
@@ -21,6 +21,12 @@ pub(in super::super) struct LogView {
     pub epoch: u32,
     /// What of it.
     pub excerpt: Excerpt,
+}
+
+impl LogView {
+    fn file(&self, id: &Id) -> String {
+        format!("{id}.{}.{}", self.epoch, ending(self.excerpt.packed))
+    }
 }
 
 #[derive(Serialize)]
@@ -73,7 +79,8 @@ struct TryView<'a> {
     stage: Option<&'a str>,
     exit: Option<&'a str>,
     reason: &'a str,
-    log: bool,
+    /// Its name on the site.
+    log: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -93,11 +100,14 @@ struct ErrorView {
 
 #[derive(Serialize)]
 struct TailView {
-    epoch: u32,
+    /// The name of the whole log on the site.
+    file: String,
     size: u64,
     total: usize,
     cut: bool,
     live: bool,
+    /// When it grew last.
+    changed: Option<Timestamp>,
     lines: Vec<Line>,
 }
 
@@ -138,11 +148,12 @@ pub(in super::super) fn ticket(
     site: &Site<'_>,
     ticket: &TicketRow,
     near: &Neighbours,
-    log: Option<&LogView>,
+    logs: &[LogView],
 ) -> Result<Page> {
     let path = format!("ticket/{}/index.html", ticket.id);
     let title = format!("{} {} {}", ticket.name, ticket.version, ticket.arch);
     let open = matches!(ticket.state, State::Waiting | State::Building);
+    let log = logs.last();
     let view = View {
         root: "../../",
         id: &ticket.id,
@@ -165,9 +176,9 @@ pub(in super::super) fn ticket(
         revision: &ticket.revision,
         path: &ticket.path,
         rests_until: ticket.rests_until,
-        tries: ticket.tries.iter().map(try_view).collect(),
+        tries: ticket.tries.iter().map(|one| try_view(&ticket.id, one, logs)).collect(),
         error: log.and_then(error_view),
-        log: log.map(|log| tail_view(log, ticket.state == State::Building)),
+        log: log.map(|log| tail_view(log, &ticket.id, ticket.state == State::Building)),
         files: ticket.tries.last().map(|last| last.files.as_slice()).unwrap_or_default(),
         earlier: near.earlier.as_ref(),
         later: near.later.as_ref(),
@@ -215,7 +226,7 @@ pub(in super::super) fn expired(site: &Site<'_>, ticket: &Row, went: Timestamp) 
     site.page(Place::new(Section::None, &title, path), "expired.html", &view)
 }
 
-fn try_view(one: &Try) -> TryView<'_> {
+fn try_view<'a>(id: &Id, one: &'a Try, logs: &[LogView]) -> TryView<'a> {
     TryView {
         epoch: one.epoch,
         state: one.outcome,
@@ -228,7 +239,7 @@ fn try_view(one: &Try) -> TryView<'_> {
         stage: one.stage.as_deref(),
         exit: one.exit.as_deref(),
         reason: &one.reason,
-        log: one.log,
+        log: logs.iter().find(|log| log.epoch == one.epoch).map(|log| log.file(id)),
     }
 }
 
@@ -246,7 +257,7 @@ fn error_view(log: &LogView) -> Option<ErrorView> {
     Some(ErrorView { line: error.line, lines: (first..).zip(texts).map(line).collect() })
 }
 
-fn tail_view(log: &LogView, live: bool) -> TailView {
+fn tail_view(log: &LogView, id: &Id, live: bool) -> TailView {
     let error = log.excerpt.first_error.as_ref().map(|error| error.line);
     let line = |(number, text): (usize, &String)| Line {
         number,
@@ -256,11 +267,12 @@ fn tail_view(log: &LogView, live: bool) -> TailView {
     };
     let first = log.excerpt.first_line();
     TailView {
-        epoch: log.epoch,
+        file: log.file(id),
         size: log.excerpt.size,
         total: log.excerpt.lines,
         cut: first > 1,
         live,
+        changed: log.excerpt.changed,
         lines: (first..).zip(&log.excerpt.tail).map(line).collect(),
     }
 }
