@@ -274,7 +274,7 @@ fn whoever_has_opted_out_gets_no_daily_list_and_is_not_told_as_pusher() {
     farm.notify().unwrap();
     assert_eq!(
         farm.subjects(),
-        ["ben@example.org: vim 14.2-1 x86_64 failed in build()", "devel@example.org: 1 package is unbuilt"]
+        ["ben@example.org: vim 14.2-1 x86_64 failed in build", "devel@example.org: 1 package is unbuilt"]
     );
 }
 
