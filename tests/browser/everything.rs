@@ -81,6 +81,7 @@ fn harm(farm: &mut Sample, long: usize) {
         cause: harm(),
         maintainer: Some(harm()),
     });
+    farm.act(HARM, HARM, HARM, HARM);
     farm.facts.undelivered = vec![Undelivered { to: harm(), since: Some(when), error: harm() }];
     farm.seen("b1", "2026-11-22T12:12:00Z");
 }

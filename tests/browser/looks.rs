@@ -35,13 +35,14 @@ fn no_page_scrolls_sideways_and_the_browser_has_nothing_to_complain_about() {
 fn no_page_shuts_anybody_out_as_far_as_axe_can_tell() {
     let Some(axe) = axe().map(|axe| format!("{axe};{AXE}")) else { return };
     let Some(stage) = Stage::new() else { return };
+    stage.browser.before_each_page(&axe);
     let mut found = Vec::new();
     for page in stage.kinds() {
         stage.go(&page);
         let mut look = |scheme: &str, width: u32, rules: &str| {
             stage.browser.prefer("screen", scheme);
             stage.browser.resize(width, 1);
-            let violations = stage.browser.run(&format!("{axe}; return look({{{rules}}});"));
+            let violations = stage.browser.run(&format!("return look({{{rules}}});"));
             let lines = violations.as_array().unwrap().iter().map(|line| line.as_str().unwrap().to_owned());
             found.extend(lines.map(|line| format!("{page} ({scheme}, {width}): {line}")));
         };
@@ -54,14 +55,14 @@ fn no_page_shuts_anybody_out_as_far_as_axe_can_tell() {
 
 /// Asks axe; a line a violation.
 const AXE: &str = "
-    function look(options) {
+    window.look = function (options) {
         return axe.run(document, Object.assign({resultTypes: ['violations']}, options)).then(function (all) {
             return all.violations.map(function (one) {
                 var first = one.nodes[0];
                 return one.help + ': ' + one.nodes.length + ' of ' + first.html.slice(0, 300) + ' ' + first.failureSummary;
             });
         });
-    }";
+    };";
 
 /// axe-core, as packaging/needs brings it.
 fn axe() -> Option<String> {

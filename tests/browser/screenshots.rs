@@ -1,6 +1,6 @@
 //! Pictures of the pages, for those who look at them: make screenshots.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
@@ -35,14 +35,22 @@ fn takes_pictures() {
             stage.browser.resize(width, 1);
             stage.go(&page);
             let high = stage.browser.run("return Math.min(document.documentElement.scrollHeight, 4000);");
-            let clip = json!({"x": 0, "y": 0, "width": width, "height": high, "scale": 1});
-            let picture = stage.browser.tell(
-                "Page.captureScreenshot",
-                json!({"format": "png", "clip": clip, "captureBeyondViewport": true}),
-            );
-            std::fs::write(place.join(format!("{name}-{look}.png")), decoded(&picture["data"])).unwrap();
+            take(&stage, width, &high, &place.join(format!("{name}-{look}.png")));
         }
     }
+    stage.browser.prefer("screen", "light");
+    stage.browser.resize(1100, 1);
+    stage.go("index.html");
+    take(&stage, 1100, &json!(840), &place.join("readme.png"));
+}
+
+fn take(stage: &Stage, width: u32, high: &Value, file: &Path) {
+    let clip = json!({"x": 0, "y": 0, "width": width, "height": high, "scale": 1});
+    let picture = stage.browser.tell(
+        "Page.captureScreenshot",
+        json!({"format": "png", "clip": clip, "captureBeyondViewport": true}),
+    );
+    std::fs::write(file, decoded(&picture["data"])).unwrap();
 }
 
 /// Reads base64.

@@ -176,6 +176,12 @@ fn the_page_of_a_request_says_what_came_of_it() {
     );
     let who = fs::read_to_string(web.farm.at("spool/request").join(&web.farm.files("request")[0])).unwrap();
     assert!(who.contains("by = \"ann (web)\"") && who.contains("a new libc"), "{who}");
+    web.farm.ok("syncpkg-stats");
+    for page in ["/control-log/", "/control-log/2026/11/22/"] {
+        let log = web.ask("GET", page, "", "");
+        let told = ["ann</th><td>web</td>", "force current/gcc", "a new libc", "queued 2026"];
+        assert!(told.iter().all(|words| log.contains(words)), "{page}: {log}");
+    }
     web.farm.is_sound();
 }
 

@@ -23,6 +23,7 @@ mod remote;
 mod restore;
 mod retry;
 mod round;
+mod served;
 mod smtp;
 mod sshd;
 mod stage;

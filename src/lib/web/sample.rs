@@ -10,7 +10,7 @@ use syncpkg::spool::claim::{Claim, Request};
 use syncpkg::spool::queue::Ask;
 use syncpkg::spool::report::Ending;
 use syncpkg::spool::{Spool, abort, builder, claim, queue, report};
-use syncpkg::web::{Facts, FirstError, Shipped, Sources, UnbuiltRow, Written, site};
+use syncpkg::web::{Act, Facts, FirstError, Shipped, Sources, UnbuiltRow, Written, site};
 
 pub(super) struct Sample {
     pub place: tempfile::TempDir,
@@ -18,6 +18,7 @@ pub(super) struct Sample {
     pub config: Config,
     pub facts: Facts,
     pub published: HashSet<Id>,
+    pub acts: Vec<Act>,
     pub clock: Clock,
 }
 
@@ -47,6 +48,7 @@ impl Sample {
             config,
             facts: Facts::default(),
             published: HashSet::new(),
+            acts: Vec::new(),
             clock: Clock::system(),
         }
         .at("2026-11-22T06:00:00Z")
@@ -125,7 +127,25 @@ impl Sample {
     /// Does something with what the site asks for while it is written.
     pub fn write_with<T>(&self, work: impl FnOnce(&Sources<'_>) -> T) -> T {
         let published = |shipped: &Shipped<'_>| self.published.contains(shipped.id);
-        work(&Sources { first_error: &first_error, published: &published, progress: &|_, _| {} })
+        work(&Sources {
+            first_error: &first_error,
+            published: &published,
+            acts: &|day| Ok(self.acts(day)),
+            progress: &|_, _| {},
+        })
+    }
+
+    fn acts(&self, day: &str) -> Vec<Act> {
+        let on = |act: &&Act| act.at.strftime("%Y%m%d").to_string() == day;
+        self.acts.iter().filter(on).cloned().collect()
+    }
+
+    /// Somebody has asked for something by hand.
+    pub fn act(&mut self, by: &str, what: &str, reason: &str, answer: &str) {
+        let (at, answers) = (self.clock.now(), vec![answer.to_owned()]);
+        let own = |text: &str| text.to_owned();
+        self.acts.push(Act { at, by: own(by), from: "web", what: own(what), reason: own(reason), answers });
+        *self.facts.asked.entry(at.strftime("%Y%m%d").to_string()).or_default() += 1;
     }
 
     /// Makes every directory of ended tickets older than it is: what changes next bears another time.
@@ -193,6 +213,7 @@ pub(super) fn today(mut farm: Sample) -> Sample {
     ended(&mut farm);
     troubled(&mut farm);
     at_work(&mut farm);
+    farm.act("anna", "force current/vim", "a new libc", "queued 20261122-100000-000-k3f7x2 vim-9.1-1-i686");
     farm.facts.free = Some(48 << 30);
     farm.facts.unbuilt = Some(vec![UnbuiltRow {
         path: "source/network/wget/FrugalBuild".to_owned(),
