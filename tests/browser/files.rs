@@ -26,10 +26,17 @@ fn sample() -> &'static Files {
     SITE.get_or_init(|| files(&site(10 << 20).config.site))
 }
 
+/// All pages, read once.
+fn pages() -> &'static [(&'static Path, Page)] {
+    static PAGES: OnceLock<Vec<(&Path, Page)>> = OnceLock::new();
+    PAGES.get_or_init(|| {
+        texts(sample(), "html").into_iter().map(|(path, html)| (path, Page::of(html))).collect()
+    })
+}
+
 #[test]
 fn every_page_is_valid_and_has_one_heading_a_title_and_a_language() {
-    for (path, html) in texts(sample(), "html") {
-        let page = Page::of(html);
+    for (path, page) in pages() {
         assert!(page.errors.is_empty(), "{path:?}: {:?}", page.errors);
         let ids: Vec<&str> = page.values("id").collect();
         assert_eq!(ids.len(), ids.iter().collect::<BTreeSet<_>>().len(), "{path:?}: an id twice");
@@ -61,10 +68,8 @@ fn the_live_page_loads_itself_again_and_no_other_does() {
 
 #[test]
 fn nothing_from_outside_acts_on_any_page() {
-    let all = sample();
     let mut shown = 0;
-    for (path, html) in texts(all, "html") {
-        let page = Page::of(html);
+    for (path, page) in pages() {
         for element in &page.elements {
             for (name, value) in &element.attributes {
                 assert!(
@@ -137,16 +142,13 @@ fn decoded(link: &str) -> String {
 #[test]
 fn every_link_leads_to_a_file_and_every_fragment_to_a_place_in_it() {
     let all = sample();
-    let ids: BTreeMap<&Path, BTreeSet<String>> = texts(all, "html")
-        .into_iter()
-        .map(|(path, html)| (path, Page::of(html).values("id").map(str::to_owned).collect()))
-        .collect();
+    let ids: BTreeMap<&Path, BTreeSet<&str>> =
+        pages().iter().map(|(path, page)| (*path, page.values("id").collect())).collect();
     let mut links = 0;
-    for (path, html) in texts(all, "html") {
-        let page = Page::of(html);
+    for (path, page) in pages() {
         for link in page.values("href").chain(page.values("src")) {
             let (file, anchor) = link.split_once('#').unwrap_or((link, ""));
-            let file = if file.is_empty() { path.to_owned() } else { target(path, file) };
+            let file = if file.is_empty() { path.to_path_buf() } else { target(path, file) };
             // Control is a program.
             assert!(all.contains_key(&file) || file == Path::new("control"), "{path:?} links to {link}");
             assert!(anchor.is_empty() || ids[file.as_path()].contains(anchor), "{path:?} links to {link}");

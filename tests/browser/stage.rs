@@ -17,6 +17,7 @@ use crate::sample::Sample;
 pub struct Show {
     pub farm: Sample,
     apache: Apache,
+    kinds: Vec<String>,
 }
 
 /// A browser that looks at it.
@@ -67,7 +68,8 @@ impl Show {
         let group = uzers::get_group_by_name(WEB).map(|group| group.gid());
         chown(farm.spool.at("drop"), None, group).unwrap();
         let apache = Setup::new(root).start();
-        Self { farm, apache }
+        let kinds = kinds(&farm.config.site);
+        Self { farm, apache, kinds }
     }
 }
 
@@ -111,7 +113,7 @@ impl Stage {
 
     /// One page of each kind, by its address.
     pub fn kinds(&self) -> Vec<String> {
-        let mut kinds = kinds(&self.farm().config.site);
+        let mut kinds = self.show.kinds.clone();
         let request = fs::read_dir(self.farm().spool.at("request"))
             .into_iter()
             .flatten()
@@ -137,19 +139,21 @@ pub fn files(root: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
 /// One page of each kind, the one with most in it that is not long: pages of one place are of one kind when they have
 /// the same elements.
 fn kinds(site: &Path) -> Vec<String> {
-    let mut kinds: BTreeMap<(String, BTreeSet<String>), (usize, String)> = BTreeMap::new();
-    for (path, bytes) in files(site).into_iter().filter(|(_, bytes)| bytes.len() < LONG) {
+    let mut kinds: BTreeMap<(String, BTreeSet<String>), (isize, String)> = BTreeMap::new();
+    for (path, bytes) in files(site) {
         let path = path.to_str().unwrap().to_owned();
         if path.ends_with(".html") {
             let page = Page::of(std::str::from_utf8(&bytes).unwrap());
             let elements = page.elements.into_iter().map(|element| element.name).collect();
             let place = path.split('/').next().unwrap_or_default().to_owned();
-            let most = kinds.entry((place, elements)).or_default();
-            *most = most.clone().max((bytes.len(), path));
+            let size = isize::try_from(bytes.len()).unwrap();
+            let rank = if size < LONG { size } else { -size };
+            let best = kinds.entry((place, elements)).or_insert((rank, path.clone()));
+            *best = best.clone().max((rank, path));
         }
     }
     kinds.into_values().map(|(_, path)| path).collect()
 }
 
 /// A long page is more of the same, bytes.
-const LONG: usize = 50_000;
+const LONG: isize = 20_000;
