@@ -9,7 +9,7 @@ PROGRAMS = synchook syncpkgd syncpkgcd $(basename $(notdir $(wildcard src/bin/sy
            $(basename $(notdir $(wildcard src/bin/syncweb.rs)))
 UNITS    = $(wildcard packaging/systemd/*)
 DOC      = $(DESTDIR)$(PREFIX)/share/doc/syncpkg
-SCRIPTS  = .ci/run packaging/needs packaging/demo/run packaging/demo/play packaging/demo/upstream \
+SCRIPTS  = .ci/run packaging/needs packaging/axe packaging/demo/run packaging/demo/play packaging/demo/upstream \
            packaging/hooks/post-receive packaging/hooks/webhook packaging/fst/unbuilt tests/mutants tests/hosts/gate.sh
 
 build:                  ## compile everything
@@ -22,6 +22,11 @@ demo:                   ## a farm in ./demo: push, build, mail, site (again: afr
 test:                   ## all tests
 	packaging/needs test
 	$(CARGO) test --locked
+
+screenshots:            ## pictures of the pages into SCREENSHOTS (target/screenshots)
+	packaging/needs test
+	SYNCPKG_SCREENSHOTS=$(abspath $(or $(SCREENSHOTS),target/screenshots)) \
+		$(CARGO) test --locked --test browser -- --ignored takes_pictures
 
 torture:                ## what takes minutes: killed and refused at every system call, raced by many processes
 	packaging/needs torture
@@ -90,4 +95,4 @@ clean:                  ## what was compiled, and the demo
 help:                   ## this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' Makefile | expand -t 18
 
-.PHONY: build demo test torture replay agreement bench lint install install-master install-builder install-config clean help
+.PHONY: build demo test screenshots torture replay agreement bench lint install install-master install-builder install-config clean help

@@ -27,3 +27,7 @@ pub mod program;
 pub mod spool;
 pub mod tree;
 pub mod web;
+
+// The sample of a farm is made by tests in here and outside.
+#[cfg(test)]
+extern crate self as syncpkg;

@@ -2,14 +2,11 @@
 
 use std::fs;
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::os::unix::fs::chown;
-use std::process::{Child, Command, Stdio};
 
-use crate::stage::{Farm, program, until};
-
-/// The user of Debian's apache.
-const WEB: &str = "www-data";
+use crate::apache::{Apache, Setup, WEB};
+use crate::stage::{Farm, program};
 
 /// ann with the password "secret" (bcrypt would cost each request a tenth of a second).
 const PASSWORDS: &str = "ann:{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ=\neve:{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ=\n";
@@ -21,14 +18,7 @@ const FORCE: &str = "action=force&what=current%2Fgcc&reason=a+new+libc";
 
 struct Web {
     farm: Farm,
-    port: u16,
-    apache: Child,
-}
-
-impl Drop for Web {
-    fn drop(&mut self) {
-        Farm::end(&mut self.apache);
-    }
+    apache: Apache,
 }
 
 impl Web {
@@ -38,33 +28,30 @@ impl Web {
 
     /// A farm behind apache, which waits so many seconds for a form; none where this test may not start one as apache's
     /// user. `module` runs the programs.
-    fn patient(module: &str, seconds: u32) -> Option<Self> {
-        let said = |why: &str| {
+    fn patient(module: &str, patience: u32) -> Option<Self> {
+        if let Some(why) = Setup::hindrance() {
             let _ = writeln!(std::io::stderr(), "control: not tried: {why}");
-        };
-        if !rustix::process::geteuid().is_root() {
-            said("only root can be apache's user too");
             return None;
         }
-        let group = uzers::get_group_by_name(WEB).map(|group| group.gid());
-        let Some(group) = group else {
-            said("there is no apache here");
-            return None;
-        };
         let farm = Farm::new();
         farm.configure(&format!("[web]\nuser = \"{WEB}\"\nabort = \"maintainer\"\nadmins = [\"eve\"]\n"));
         farm.push("gcc", "");
         farm.ok("syncpkg-stats");
-        chown(farm.at("spool/drop"), None, Some(group)).unwrap();
+        let group = uzers::get_group_by_name(WEB).map(|group| group.gid());
+        chown(farm.at("spool/drop"), None, group).unwrap();
         fs::create_dir(farm.at("cgi")).unwrap();
         fs::copy(program("syncweb"), farm.at("cgi/control")).unwrap();
         fs::write(farm.at("htpasswd"), PASSWORDS).unwrap();
-        let (port, apache) = (0..5).find_map(|_| started(&farm, module, seconds)).unwrap();
-        Some(Self { farm, port, apache })
+        let apache = Setup { module, patience, ..Setup::new(&farm.at("")) }.start();
+        Some(Self { farm, apache })
     }
 
     fn ask(&self, method: &str, path: &str, headers: &str, body: &str) -> String {
-        ask(self.port, method, path, headers, body)
+        self.apache.ask(method, path, headers, body)
+    }
+
+    fn send(&self, text: &str) -> String {
+        String::from_utf8_lossy(&self.apache.send(text)).into_owned()
     }
 
     /// Asks; returns the status alone.
@@ -74,10 +61,10 @@ impl Web {
 
     /// Presses the button a hundred times at once.
     fn press(&self, body: &str) {
-        let (port, headers) = (self.port, format!("{EVE}{FORM}"));
+        let (apache, headers) = (&self.apache, format!("{EVE}{FORM}"));
         std::thread::scope(|scope| {
             for _ in 0..100 {
-                scope.spawn(|| assert_eq!(status(&ask(port, "POST", "/control", &headers, body)), 303));
+                scope.spawn(|| assert_eq!(status(&apache.ask("POST", "/control", &headers, body)), 303));
             }
         });
     }
@@ -95,84 +82,10 @@ impl Web {
     }
 }
 
-/// Starts apache and waits until it answers and runs programs; none when its port has become somebody else's.
-fn started(farm: &Farm, module: &str, seconds: u32) -> Option<(u16, Child)> {
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    fs::write(farm.at("apache.conf"), configuration(farm, port, module, seconds)).unwrap();
-    let file = farm.at("apache.conf").display().to_string();
-    let checked = Command::new("/usr/sbin/apache2").args(["-t", "-f", &file]).output().unwrap();
-    assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stderr));
-    let mut apache = Command::new("/usr/sbin/apache2")
-        .args(["-D", "FOREGROUND", "-f", &file])
-        .stdin(Stdio::null())
-        .spawn()
-        .unwrap();
-    let runs_programs = || {
-        let names = fs::read_dir(farm.at("")).unwrap().map(|entry| entry.unwrap().file_name());
-        module != "cgid"
-            || names.filter_map(|name| name.into_string().ok()).any(|name| name.starts_with("cgisock"))
-    };
-    let mut is_over = || apache.try_wait().unwrap().is_some();
-    let answers = || farm.at("apache.pid").exists() && TcpStream::connect(("127.0.0.1", port)).is_ok();
-    until("apache", 20, || is_over() || answers() && runs_programs());
-    (!is_over()).then_some((port, apache))
-}
-
-/// Sends `text`, and nothing more, and returns the answer.
-fn send(port: u16, text: &str) -> String {
-    let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
-    // apache may answer, and hang up, before it has read all.
-    let _ = stream.write_all(text.as_bytes());
-    let _ = stream.shutdown(std::net::Shutdown::Write);
-    let mut answer = Vec::new();
-    let _ = stream.read_to_end(&mut answer);
-    String::from_utf8_lossy(&answer).into_owned()
-}
-
-fn ask(port: u16, method: &str, path: &str, headers: &str, body: &str) -> String {
-    let host = format!("Host: 127.0.0.1:{port}\r\nConnection: close\r\n");
-    let length = if method == "POST" { format!("Content-Length: {}\r\n", body.len()) } else { String::new() };
-    send(port, &format!("{method} /syncpkg{path} HTTP/1.1\r\n{host}{length}{headers}\r\n{body}"))
-}
-
 #[track_caller]
 fn status(answer: &str) -> u16 {
     let status = answer.split(' ').nth(1).and_then(|status| status.parse().ok());
     status.unwrap_or_else(|| panic!("no answer: {answer:?}"))
-}
-
-/// The configuration that is installed, at this farm's places, and what apache needs to run by itself.
-fn configuration(farm: &Farm, port: u16, module: &str, seconds: u32) -> String {
-    let sample = concat!(env!("CARGO_MANIFEST_DIR"), "/packaging/apache/syncpkg.conf");
-    let root = farm.at("").display().to_string();
-    let sample = fs::read_to_string(sample)
-        .unwrap()
-        .replace("/var/cache/syncpkg/www", &format!("{root}www"))
-        .replace("/usr/lib/syncpkg/cgi", &format!("{root}cgi"))
-        .replace("/etc/syncpkg/htpasswd", &format!("{root}htpasswd"));
-    let load = |name: &str| format!("LoadModule {name}_module /usr/lib/apache2/modules/mod_{name}.so\n");
-    let modules = [
-        "mpm_event",
-        "authn_core",
-        "authz_core",
-        "authn_file",
-        "auth_basic",
-        "authz_user",
-        "alias",
-        "dir",
-        "mime",
-        "headers",
-        "reqtimeout",
-        "env",
-        module,
-    ];
-    let modules: String = modules.into_iter().map(load).collect();
-    format!(
-        "{modules}ServerName localhost\nListen 127.0.0.1:{port}\nUser {WEB}\nGroup {WEB}\nPidFile {root}apache.pid\n\
-         ErrorLog {root}apache.log\nDefaultRuntimeDir {root}\nMutex file:{root}\n<IfModule cgid_module>\nScriptSock {root}cgisock\n</IfModule>\n\
-         TypesConfig /etc/mime.types\nRequestReadTimeout header=60 body={seconds}\nDocumentRoot {root}www\n\
-         SetEnv SYNCPKG_CONFIG {root}syncpkg.toml\nSetEnv SYNCPKG_NOW 2026-11-22T12:00:00Z\n{sample}",
-    )
 }
 
 #[test]
@@ -195,7 +108,7 @@ fn what_is_asked_for_through_the_web_is_answered_as_the_table_says() {
     assert_eq!(web.handed_in(), 0, "none of these asked for anything");
     assert_eq!(web.status("POST", "/control", &with("Sec-Fetch-Site: same-origin"), FORCE), 303);
     assert_eq!(web.status("POST", "/control", &ann, FORCE), 303);
-    let own = format!("Origin: http://127.0.0.1:{}", web.port);
+    let own = format!("Origin: http://127.0.0.1:{}", web.apache.port);
     assert_eq!(web.status("POST", "/control", &with(&own), FORCE), 303);
     assert_eq!(web.handed_in(), 3);
 }
@@ -219,11 +132,11 @@ fn what_no_browser_of_a_friend_sends_changes_nothing() {
         assert_eq!(web.status("POST", "/control", &ann, &many), 413);
         let start = format!("POST /syncpkg/control HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{ann}");
         for length in ["Content-Length: -5", "Content-Length: x", "Content-Length: 400"] {
-            let answer = send(web.port, &format!("{start}{length}\r\n\r\n{FORCE}"));
+            let answer = web.send(&format!("{start}{length}\r\n\r\n{FORCE}"));
             assert_eq!(status(&answer), 400, "{length}");
         }
-        assert_eq!(status(&send(web.port, &format!("{start}\r\n"))), 400, "no length at all");
-        let mut gone = TcpStream::connect(("127.0.0.1", web.port)).unwrap();
+        assert_eq!(status(&web.send(&format!("{start}\r\n"))), 400, "no length at all");
+        let mut gone = TcpStream::connect(("127.0.0.1", web.apache.port)).unwrap();
         gone.write_all(format!("{start}Content-Length: 49\r\n\r\n{}", &FORCE[..20]).as_bytes()).unwrap();
         drop(gone);
         assert_eq!(web.status("GET", "/", "", ""), 200);
@@ -234,7 +147,7 @@ fn what_no_browser_of_a_friend_sends_changes_nothing() {
 #[test]
 fn a_client_that_never_ends_its_form_is_hung_up_on() {
     let Some(web) = Web::patient("cgid", 1) else { return };
-    let mut slow = TcpStream::connect(("127.0.0.1", web.port)).unwrap();
+    let mut slow = TcpStream::connect(("127.0.0.1", web.apache.port)).unwrap();
     let start = format!("POST /syncpkg/control HTTP/1.1\r\nHost: x\r\n{ANN}{FORM}Content-Length: 49\r\n\r\n");
     slow.write_all(format!("{start}{}", &FORCE[..20]).as_bytes()).unwrap();
     let mut answer = Vec::new();
@@ -263,6 +176,12 @@ fn the_page_of_a_request_says_what_came_of_it() {
     );
     let who = fs::read_to_string(web.farm.at("spool/request").join(&web.farm.files("request")[0])).unwrap();
     assert!(who.contains("by = \"ann (web)\"") && who.contains("a new libc"), "{who}");
+    web.farm.ok("syncpkg-stats");
+    for page in ["/control-log/", "/control-log/2026/11/22/"] {
+        let log = web.ask("GET", page, "", "");
+        let told = ["ann</th><td>web</td>", "force current/gcc", "a new libc", "queued 2026"];
+        assert!(told.iter().all(|words| log.contains(words)), "{page}: {log}");
+    }
     web.farm.is_sound();
 }
 

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test may fail")]
 
 mod abort;
+mod apache;
 mod aside;
 mod batch;
 mod builders;

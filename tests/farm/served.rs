@@ -1,113 +1,155 @@
-//! Logs as a real apache on loopback serves them, with the configuration we ship: plain text to everybody, packed to who can
-//! unpack it.
+//! What apache answers with the configurations that are installed, asked by curl.
 
-use std::fs;
-use std::net::{TcpListener, TcpStream};
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::io::Write as _;
+use std::process::Command;
 
-use crate::stage::{Farm, until};
+use crate::apache::{Apache, Setup};
+use crate::stage::Farm;
 
-const APACHE: &str = "/usr/sbin/apache2";
-
-struct Web {
-    farm: Farm,
-    port: u16,
-    apache: Child,
+/// A farm's site behind apache, with the log of what has failed.
+fn site() -> Option<(Farm, String, Apache)> {
+    site_of("build() { echo '<script>alert(1)</script>'; return 4; }", &[])
 }
 
-impl Drop for Web {
-    fn drop(&mut self) {
-        Farm::end(&mut self.apache);
+/// The same with what the recipe does, and without some of apache's modules.
+fn site_of(recipe: &str, without: &[&str]) -> Option<(Farm, String, Apache)> {
+    if let Some(why) = Setup::hindrance() {
+        let _ = writeln!(std::io::stderr(), "apache: not tried: {why}");
+        return None;
+    }
+    let farm = Farm::new();
+    let id = farm.push("gcc", recipe);
+    farm.ok("syncpkgcd --once --name b1");
+    farm.ok("syncpkg-stats");
+    let apache = Setup { without, ..Setup::new(&farm.at("")) }.start();
+    Some((farm, id, apache))
+}
+
+/// What curl gets: the headers, their names in small letters, and the body.
+fn curl(apache: &Apache, path: &str, headers: &[&str]) -> (String, String) {
+    let address = format!("http://127.0.0.1:{}/{path}", apache.port);
+    let headers = headers.iter().flat_map(|header| ["-H", header]);
+    let ran =
+        Command::new("curl").args(["-s", "-i", "--compressed"]).args(headers).arg(address).output().unwrap();
+    let text = String::from_utf8(ran.stdout).unwrap();
+    let (head, body) = text.split_once("\r\n\r\n").unwrap();
+    let line = |line: &str| {
+        let (name, value) = line.split_once(':').unwrap_or((line, ""));
+        format!("{}:{value}\n", name.to_lowercase())
+    };
+    (head.lines().map(line).collect(), body.to_owned())
+}
+
+/// The same, from where apache leads on its own host.
+fn followed(apache: &Apache, path: &str, headers: &[&str]) -> (String, String) {
+    let (head, body) = curl(apache, path, headers);
+    if !head.starts_with("http/1.1 302") {
+        return (head, body);
+    }
+    let (_, path) = value(&head, "location").split_once(&format!("127.0.0.1:{}/", apache.port)).unwrap();
+    curl(apache, path, headers)
+}
+
+fn value<'a>(head: &'a str, name: &str) -> &'a str {
+    head.lines()
+        .find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
+        .unwrap_or_else(|| panic!("no {name}: {head}"))
+}
+
+#[test]
+fn what_has_not_changed_is_answered_with_304_packed_or_not() {
+    let Some((_farm, id, apache)) = site() else { return };
+    for page in [
+        "",
+        "style.css",
+        "site.js",
+        "status.json",
+        "package/gcc/",
+        "feed/all.atom",
+        "favicon.svg",
+        &format!("log/{id}.1.txt"),
+    ] {
+        let page = format!("syncpkg/{page}");
+        for packing in ["gzip", "identity"] {
+            let packing = format!("Accept-Encoding: {packing}");
+            let (head, body) = curl(&apache, &page, &[&packing]);
+            assert!(head.starts_with("http/1.1 200") && !body.is_empty(), "{page}: {head}");
+            // What is very short is longer when it is packed.
+            assert_eq!(head.contains("content-encoding: gzip"), packing.ends_with("gzip"), "{page}: {head}");
+            for condition in [
+                format!("If-None-Match: {}", value(&head, "etag")),
+                format!("If-Modified-Since: {}", value(&head, "last-modified")),
+            ] {
+                let (again, body) = curl(&apache, &page, &[&packing, &condition]);
+                assert!(again.starts_with("http/1.1 304") && body.is_empty(), "{page}, {condition}: {again}");
+            }
+            let (other, _) = curl(&apache, &page, &[&packing, "If-None-Match: \"another\""]);
+            assert!(other.starts_with("http/1.1 200"), "{page}: {other}");
+        }
     }
 }
 
-impl Web {
-    /// A farm behind apache with these modules besides those it cannot do without.
-    fn new(more: &[&str]) -> Self {
-        let farm = Farm::new();
-        farm.ok("syncpkg-stats");
-        let (port, apache) = (0..5).find_map(|_| started(&farm, more)).unwrap();
-        Self { farm, port, apache }
+#[test]
+fn every_answer_says_that_nothing_foreign_may_run() {
+    let Some((_farm, id, apache)) = site() else { return };
+    for page in
+        ["", "package/gcc/", "status.json", "badge/gcc.svg", "no-such-page", &format!("log/{id}.1.txt")]
+    {
+        let (head, body) = curl(&apache, &format!("syncpkg/{page}"), &[]);
+        assert_eq!(value(&head, "x-content-type-options"), "nosniff", "{page}");
+        assert!(value(&head, "content-security-policy").starts_with("default-src 'none'"), "{page}: {head}");
+        assert_eq!(head.starts_with("http/1.1 404"), page == "no-such-page", "{page}: {head}");
+        if page.starts_with("log") {
+            assert_eq!(value(&head, "content-type"), "text/plain; charset=utf-8");
+            assert!(head.contains("sandbox") && body.contains("<script>alert(1)</script>"), "{head}");
+        }
+        assert!(page != "no-such-page" || body.contains("There is no such page"), "{body}");
     }
-
-    /// What curl gets for a file of the logs: head and body.
-    fn get(&self, name: &str, options: &[&str]) -> (String, String) {
-        let url = format!("http://127.0.0.1:{}/syncpkg/log/{name}", self.port);
-        let words = [&["-s", "-L", "-D", "head", "-o", "body", &url], options].concat();
-        self.farm.tool("curl", &words, &self.farm.at(""));
-        let body = fs::read(self.farm.at("body")).unwrap();
-        let head = fs::read_to_string(self.farm.at("head")).unwrap().to_lowercase();
-        (head, String::from_utf8_lossy(&body).into_owned())
-    }
-}
-
-fn started(farm: &Farm, more: &[&str]) -> Option<(u16, Child)> {
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let root = farm.at("").display().to_string();
-    let sample = concat!(env!("CARGO_MANIFEST_DIR"), "/packaging/apache/syncpkg.conf");
-    let sample = fs::read_to_string(sample).unwrap().replace("/var/cache/syncpkg/www", &format!("{root}www"));
-    // The part for control needs passwords; its tests are elsewhere.
-    let (pages, _) = sample.split_once("<Directory /usr/lib").unwrap();
-    let needed = ["mpm_event", "authz_core", "alias", "dir", "mime", "headers"];
-    let load = |name: &&str| format!("LoadModule {name}_module /usr/lib/apache2/modules/mod_{name}.so\n");
-    let modules: String = needed.iter().chain(more).map(load).collect();
-    let text = format!(
-        "{modules}ServerName localhost\nListen 127.0.0.1:{port}\nUser www-data\nGroup www-data\nPidFile {root}apache.pid\n\
-         ErrorLog {root}apache.log\nDefaultRuntimeDir {root}\nMutex file:{root}\nTypesConfig /etc/mime.types\n\
-         DocumentRoot {root}www\n{pages}"
-    );
-    fs::write(farm.at("apache.conf"), text).unwrap();
-    let file = farm.at("apache.conf").display().to_string();
-    let mut apache =
-        Command::new(APACHE).args(["-D", "FOREGROUND", "-f", &file]).stdin(Stdio::null()).spawn().unwrap();
-    let answers = || farm.at("apache.pid").exists() && TcpStream::connect(("127.0.0.1", port)).is_ok();
-    let mut is_over = || apache.try_wait().unwrap().is_some();
-    until("apache", 20, || is_over() || answers());
-    (!is_over()).then_some((port, apache))
+    assert!(curl(&apache, "syncpkg/log/", &[]).0.starts_with("http/1.1 40"), "no list of files");
 }
 
 #[test]
 fn a_long_log_is_sent_packed_to_who_can_unpack_it_and_plain_to_who_cannot() {
-    if !Path::new(APACHE).exists() {
+    let Some((_farm, id, apache)) = site_of("build() { seq 9000; echo '<b>'; return 4; }", &[]) else {
         return;
-    }
-    let web = Web::new(&["rewrite", "filter", "deflate"]);
-    let (long, short) = (
-        web.farm.push("gcc", "build() { seq 9000; echo '<b>'; return 4; }"),
-        web.farm.push("make", "build() { echo '<b>'; return 4; }"),
-    );
-    web.farm.ok("syncpkgcd --once --name b1");
-    web.farm.ok("syncpkg-stats");
-    let (long, short) = (format!("{long}.1.txt"), format!("{short}.1.txt"));
-    for name in [&long, &format!("{long}.gz"), &short] {
-        let packed = name != &short;
-        let (head, body) = web.get(name, &["-H", "Accept-Encoding: gzip, br"]);
-        assert!(head.starts_with("http/1.1 200"), "{name}: {head}");
-        assert_eq!(head.contains("content-encoding: gzip"), packed, "{name}: {head}");
-        assert_eq!(body.contains("\n<b>\n"), !packed, "{name}: as it is kept");
-        for options in [&["--compressed"][..], &[], &["-H", "Accept-Encoding: identity"]] {
-            let (head, body) = web.get(name, options);
+    };
+    for name in ["txt", "txt.gz"] {
+        for (packing, packed) in [
+            ("Accept-Encoding: gzip, br", true),
+            ("Accept-Encoding: identity", false),
+            ("Accept-Encoding:", false),
+        ] {
+            let (head, body) = followed(&apache, &format!("syncpkg/log/{id}.1.{name}"), &[packing]);
+            assert!(head.starts_with("http/1.1 200"), "{name}, {packing}: {head}");
+            assert_eq!(head.contains("content-encoding: gzip"), packed, "{name}, {packing}: {head}");
             assert!(
                 body.ends_with("the command exited with status 4\n") && body.contains("\n<b>\n"),
-                "{name} {options:?}: {head}"
+                "{name}, {packing}: {head}"
             );
-            assert!(head.contains("content-type: text/plain; charset=utf-8\r\n"), "{head}");
+            assert_eq!(value(&head, "content-type"), "text/plain; charset=utf-8");
             assert!(head.contains("nosniff") && head.contains("sandbox"), "{head}");
         }
     }
-    assert!(web.get("no.1.txt", &[]).0.starts_with("http/1.1 404"));
+    assert!(curl(&apache, "syncpkg/log/no.1.txt", &[]).0.starts_with("http/1.1 404"));
 }
 
 #[test]
 fn without_more_modules_the_pages_still_lead_to_a_log_that_browsers_show() {
-    if !Path::new(APACHE).exists() {
-        return;
-    }
-    let web = Web::new(&[]);
-    let id = web.farm.push("gcc", "build() { seq 9000; return 4; }");
-    web.farm.ok("syncpkgcd --once --name b1");
-    web.farm.ok("syncpkg-stats");
-    let (head, body) = web.get(&format!("{id}.1.txt.gz"), &["--compressed"]);
+    let less = ["rewrite", "filter", "deflate"];
+    let Some((_farm, id, apache)) = site_of("build() { seq 9000; return 4; }", &less) else { return };
+    let (head, body) = curl(&apache, &format!("syncpkg/log/{id}.1.txt.gz"), &[]);
     assert!(head.contains("content-encoding: gzip") && body.contains("\n9000\n"), "{head}");
+}
+
+#[test]
+fn a_builder_leads_to_its_own_page_on_the_master() {
+    let Some((farm, ..)) = site() else { return };
+    let apache = Setup { sample: "syncpkg-builder.conf", ..Setup::new(&farm.at("")) }.start();
+    for path in ["", "index.html", "syncpkg/package/gcc/?x=//evil.example.org", ".well-knownx/"] {
+        let (head, _) = curl(&apache, path, &["Host: evil.example.org"]);
+        assert!(head.starts_with("http/1.1 302"), "{path}: {head}");
+        let own = value(&head, "location").split('?').next().unwrap();
+        assert_eq!(own, "https://build.example.org/syncpkg/builder/b1/", "{path}");
+    }
+    assert!(curl(&apache, ".well-known/acme-challenge/x", &[]).0.starts_with("http/1.1 404"));
 }

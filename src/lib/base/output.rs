@@ -70,10 +70,12 @@ impl<'a> Out<'a> {
     }
 }
 
-/// Tells whether `c` could act on a terminal or turn a line around: controls, C1, bidi overrides, and
-/// what looks like nothing at all.
+/// Tells whether `c` could act on a terminal, turn a line around, or spoil a page: controls, C1, bidi overrides, what
+/// looks like nothing at all, and what Unicode says is no character.
 pub fn acts(c: char) -> bool {
     c.is_control()
+        || matches!(c, '\u{fdd0}'..='\u{fdef}')
+        || u32::from(c) & 0xfffe == 0xfffe
         || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }
 
@@ -93,5 +95,6 @@ mod tests {
     #[test]
     fn bytes_from_outside_cannot_act_on_a_terminal() {
         assert_eq!(inert("a\u{1b}[31m\u{202e}b\tc\r\n"), "a\\u{1b}[31m\\u{202e}b\tc\\u{d}\\u{a}");
+        assert_eq!(inert("\u{fffe}\u{1ffff}\u{fdd0}\u{fffd}"), "\\u{fffe}\\u{1ffff}\\u{fdd0}\u{fffd}");
     }
 }

@@ -6,7 +6,7 @@
 use std::io::Read;
 
 use super::ask::Wish;
-use super::drop_box::{self, Progress, Request};
+use super::drop_box::{self, Progress, Request, wanted};
 use crate::base::output::inert;
 use crate::base::{Clock, Error, Result};
 use crate::config::Config;
@@ -64,16 +64,6 @@ fn shown(spool: &Spool, id: &Id) -> Result<Option<Shown>> {
             Shown { id: *id, by, what: wanted(&request), at: Some(at), answers }
         }
     }))
-}
-
-/// What somebody wants, in words.
-fn wanted(request: &Request) -> String {
-    match request {
-        Request::Enqueue { items, wish } if wish.force => format!("force {}", items.join(" ")),
-        Request::Enqueue { items, .. } => format!("build {}", items.join(" ")),
-        Request::Push(_) => "build what a push brought".to_owned(),
-        Request::Abort { what, .. } => format!("abort {what}"),
-    }
 }
 
 /// Returns the answer when something is broken: the visitor is told that, the web server's log why.

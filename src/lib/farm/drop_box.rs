@@ -3,6 +3,7 @@
 //! Whoever may create files in `drop/` (mode 1730, a group) may ask; the asker is the file's owner. What lies
 //! there is hostile: it is read once, judged by that copy, and recipes are read by the owner himself.
 
+use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
@@ -20,6 +21,7 @@ use crate::config::{Config, Role};
 use crate::names::Id;
 use crate::spool::abort as tickets;
 use crate::spool::{Entry, History, Spool, check::quarantine, list};
+use crate::web::Act;
 
 /// The largest request that is read, bytes: a push of 10,000 recipes fits.
 const LARGEST: u64 = 1 << 20;
@@ -86,11 +88,14 @@ pub(super) enum From {
     Web(String),
 }
 
+/// What follows the name of whoever has asked through the web; no user of a host has a space in his.
+const WEB: &str = " (web)";
+
 impl std::fmt::Display for From {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Host(name) => write!(f, "{name}"),
-            Self::Web(name) => write!(f, "{name} (web)"),
+            Self::Web(name) => write!(f, "{name}{WEB}"),
         }
     }
 }
@@ -283,6 +288,62 @@ pub(super) fn progress(spool: &Spool, id: &Id) -> Result<Option<Progress>> {
     }
     let letter = waits.and_then(|bytes| toml::from_slice::<Letter>(&bytes).ok());
     Ok(letter.map(|letter| Progress::Waits(letter.request)))
+}
+
+/// Returns what was asked for by hand on a day, `YYYYMMDD`, by age: all but pushes.
+///
+/// # Errors
+/// It cannot be read just now.
+pub(super) fn acts(spool: &Spool, day: &str) -> Result<Vec<Act>> {
+    let place = spool.at("request").join(day);
+    let mut acts = Vec::new();
+    for name in list::names(&place)? {
+        let read = readable(durable::read(&place.join(&name), 2 * LARGEST))?;
+        let acted = read.and_then(|bytes| toml::from_slice::<Acted>(&bytes).ok());
+        acts.extend(acted.and_then(Acted::shown));
+    }
+    acts.sort_by_key(|act| act.at);
+    Ok(acts)
+}
+
+/// Returns the days on which something was asked for, each with a number that changes when there is more of it.
+///
+/// # Errors
+/// A directory that cannot be read.
+pub(super) fn days(spool: &Spool) -> Result<BTreeMap<String, u64>> {
+    let place = spool.at("request");
+    let count = |day: String| -> Result<(String, u64)> {
+        let count = list::names(&place.join(&day))?.len();
+        Ok((day, u64::try_from(count).unwrap_or(u64::MAX)))
+    };
+    list::names(&place)?.into_iter().map(count).collect()
+}
+
+impl Acted {
+    /// What is to be shown of it; none of a push.
+    fn shown(self) -> Option<Act> {
+        let what = wanted(&self.request);
+        let reason = match self.request {
+            Request::Enqueue { wish, .. } => wish.reason,
+            Request::Abort { reason, .. } => reason,
+            Request::Push(_) => return None,
+        };
+        let (by, from) = match self.by.strip_suffix(WEB) {
+            Some(user) => (user.to_owned(), "web"),
+            None => (self.by, "host"),
+        };
+        Some(Act { at: self.at, by, from, what, reason, answers: self.answers })
+    }
+}
+
+/// What somebody wants, in words.
+pub(super) fn wanted(request: &Request) -> String {
+    match request {
+        Request::Enqueue { items, wish } if wish.force => format!("force {}", items.join(" ")),
+        Request::Enqueue { items, .. } => format!("build {}", items.join(" ")),
+        Request::Push(_) => "build what a push brought".to_owned(),
+        Request::Abort { what, .. } => format!("abort {what}"),
+    }
 }
 
 fn carry_out(

@@ -8,7 +8,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::unbuilt;
+use super::{drop_box, unbuilt};
 use crate::base::{Clock, Error, Result, durable};
 use crate::build::first_error::Patterns;
 use crate::config::Config;
@@ -49,11 +49,19 @@ pub fn write(
     };
     let patterns = LazyLock::new(|| Patterns::of(config));
     let first_error = |log: &Path| first_error_of(&patterns, log);
-    let sources = Sources { first_error: &first_error, published: &published, commits: &between, progress };
+    let acts = |day: &str| drop_box::acts(spool, day);
+    let sources = Sources {
+        first_error: &first_error,
+        published: &published,
+        commits: &between,
+        acts: &acts,
+        progress,
+    };
     let facts = Facts {
         free: durable::available(spool.root()).ok(),
         // Pages without this list are better than none; what is wrong with the tree is said by syncpkg-unbuilt.
         unbuilt: missing(config, spool, clock).ok(),
+        asked: drop_box::days(spool)?,
         undelivered: mail::given_up(spool)?.into_iter().map(undelivered).collect(),
     };
     web::site::write(config, spool, &facts, &sources, clock)

@@ -1,11 +1,13 @@
 //! What the site shows and cannot find in the spool: handed in by the caller.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::model::Row;
+use crate::base::Result;
 use crate::names::Id;
 
 /// What others found out.
@@ -17,6 +19,26 @@ pub struct Facts {
     pub free: Option<u64>,
     /// The mails that nobody took.
     pub undelivered: Vec<Undelivered>,
+    /// The days on which somebody asked for something by hand, `YYYYMMDD`, each with a number that changes when there is
+    /// more of it.
+    pub asked: BTreeMap<String, u64>,
+}
+
+/// What somebody asked for by hand, once it was acted on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Act {
+    /// When it was acted on.
+    pub at: Timestamp,
+    /// Who asked.
+    pub by: String,
+    /// From where: `web`, or `host` for a user of the master.
+    pub from: &'static str,
+    /// What for.
+    pub what: String,
+    /// Why, if that was said.
+    pub reason: String,
+    /// What came of it, a line each.
+    pub answers: Vec<String>,
 }
 
 /// A mail that nobody took for so long that it is tried no more.
@@ -103,6 +125,8 @@ pub struct Sources<'a> {
     pub published: &'a (dyn Fn(&Shipped<'_>) -> bool + Sync),
     /// Names the latest commits between two revisions, a line each, latest first.
     pub commits: &'a (dyn Fn(&Between<'_>) -> Vec<String> + Sync),
+    /// Returns what somebody asked for by hand on a day, by age.
+    pub acts: &'a (dyn Fn(&str) -> Result<Vec<Act>> + Sync),
     /// Hears how many packages of how many are done.
     pub progress: &'a (dyn Fn(usize, usize) + Sync),
 }

@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::model::{BuilderRow, Counts, FileRow, TicketRow, Try};
 use super::say::line;
-use super::{UnbuiltRow, Undelivered};
+use super::{Act, UnbuiltRow, Undelivered};
 use crate::base::error::readable;
 use crate::base::{Clock, Result, durable};
 use crate::config::Config;
@@ -18,6 +18,8 @@ use crate::spool::{
 
 /// The longest word from outside on a page, characters.
 const LONGEST: usize = 400;
+/// How many answers to one request a page shows.
+const ANSWERS: usize = 20;
 /// The longest maintainer, characters: wide enough for a name and an address.
 const LONGEST_NAME: usize = 120;
 
@@ -287,6 +289,17 @@ fn ended(spool: &Spool, report: &Report) -> Result<Try> {
 /// Returns a harmless copy.
 pub(super) fn undelivered(mail: &Undelivered) -> Undelivered {
     Undelivered { to: line(&mail.to, LONGEST_NAME), since: mail.since, error: line(&mail.error, LONGEST) }
+}
+
+/// Returns a harmless copy.
+pub(super) fn act(act: Act) -> Act {
+    Act {
+        by: line(&act.by, LONGEST_NAME),
+        what: line(&act.what, LONGEST),
+        reason: line(&act.reason, LONGEST),
+        answers: act.answers.iter().take(ANSWERS).map(|answer| line(answer, LONGEST)).collect(),
+        ..act
+    }
 }
 
 pub(super) fn unbuilt(row: &UnbuiltRow) -> UnbuiltRow {

@@ -204,6 +204,7 @@ mod tests {
             first_error: &error,
             published: &|_| false,
             commits: &|_| Vec::new(),
+            acts: &|_| Ok(Vec::new()),
             progress: &|_, _| {},
         };
         let place = Place { log: &log, stem: &site.join("1"), live, broken: true };

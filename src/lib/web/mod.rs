@@ -30,7 +30,7 @@ mod templates;
 mod tests;
 mod writer;
 
-pub use facts::{Between, Facts, FirstError, Shipped, Sources, UnbuiltRow, Undelivered};
+pub use facts::{Act, Between, Facts, FirstError, Shipped, Sources, UnbuiltRow, Undelivered};
 pub use load::count;
 pub use model::{BuilderRow, Counts, FileRow, Mark, Model, Package, Row, StandRow, Summary, TicketRow, Try};
 pub use need::{Need, Turn};

@@ -3,14 +3,14 @@
 use std::collections::HashSet;
 use std::time::{Duration, SystemTime};
 
-use super::{Between, Facts, FirstError, Model, Shipped, Sources, UnbuiltRow, Written, site};
-use crate::base::Clock;
-use crate::config::{Config, TroubleSection};
-use crate::names::{Id, Outcome, Priority};
-use crate::spool::claim::{Claim, Request};
-use crate::spool::queue::Ask;
-use crate::spool::report::Ending;
-use crate::spool::{Spool, abort, builder, claim, queue, report};
+use syncpkg::base::{Clock, lock};
+use syncpkg::config::{Config, TroubleSection};
+use syncpkg::names::{Id, Outcome, Priority};
+use syncpkg::spool::claim::{Claim, Request};
+use syncpkg::spool::queue::Ask;
+use syncpkg::spool::report::Ending;
+use syncpkg::spool::{Spool, abort, builder, claim, queue, report};
+use syncpkg::web::{Act, Between, Facts, FirstError, Shipped, Sources, UnbuiltRow, Written, site};
 
 pub(super) struct Sample {
     pub place: tempfile::TempDir,
@@ -18,6 +18,7 @@ pub(super) struct Sample {
     pub config: Config,
     pub facts: Facts,
     pub published: HashSet<Id>,
+    pub acts: Vec<Act>,
     pub clock: Clock,
 }
 
@@ -39,7 +40,7 @@ impl Sample {
         let place = tempfile::tempdir().unwrap();
         let spool = Spool::create(&place.path().join("spool")).unwrap();
         let text = "title = \"Frugalware build farm\"\n[tree.current]\npath = \"/srv/trees/current\"\nurl = \"master:/srv/trees/current\"\n";
-        let mut config = crate::config::parse(text, "f").unwrap();
+        let mut config = syncpkg::config::parse(text, "f").unwrap();
         config.site = place.path().join("site");
         Self {
             place,
@@ -47,6 +48,7 @@ impl Sample {
             config,
             facts: Facts::default(),
             published: HashSet::new(),
+            acts: Vec::new(),
             clock: Clock::system(),
         }
         .at("2026-11-22T06:00:00Z")
@@ -62,27 +64,12 @@ impl Sample {
     }
 
     pub fn ask(&self, item: &str, more: impl FnOnce(&mut Ask)) -> Id {
-        let item: crate::names::Item = item.parse().unwrap();
-        let mut ask = Ask {
-            tree: "current".parse().unwrap(),
-            path: format!("source/apps/{}/FrugalBuild", item.name),
-            item,
-            revision: "8f3a9c21d7e64b5f".parse().unwrap(),
-            priority: Priority::Push,
-            by: "janny".to_owned(),
-            reason: "push".to_owned(),
-            maintainer: Some("Janos Kovacs <janny@frugalware.example.org>".to_owned()),
-            batch: None,
-            packages: Vec::new(),
-            depends: [].into(),
-            exact: false,
-            force: false,
-            spare_aborted: false,
-            published: false,
-        };
-        more(&mut ask);
-        let answer = queue::enqueue(&self.spool, &[ask], &self.clock, Duration::ZERO).unwrap().remove(0);
-        answer.ticket().unwrap_or_else(|| panic!("{answer:?}")).id
+        self.ask_all(vec![wish(item, more)]).remove(0)
+    }
+
+    pub fn ask_all(&self, asks: Vec<Ask>) -> Vec<Id> {
+        let answers = queue::enqueue(&self.spool, &asks, &self.clock, lock::PATIENCE).unwrap();
+        answers.iter().map(|answer| answer.ticket().unwrap_or_else(|| panic!("{answer:?}")).id).collect()
     }
 
     pub fn claim(&self, who: &str, arch: &str) -> Claim {
@@ -90,7 +77,7 @@ impl Sample {
     }
 
     pub fn try_claim(&self, who: &str, arch: &str) -> Option<Claim> {
-        let instance = crate::base::random::word(8).parse().unwrap();
+        let instance = syncpkg::base::random::word(8).parse().unwrap();
         let archs = vec![arch.parse().unwrap()];
         let request =
             Request { builder: who.parse().unwrap(), instance, archs, count: 1, choice: Default::default() };
@@ -133,34 +120,44 @@ impl Sample {
         id
     }
 
-    pub fn write(&self) -> crate::base::Result<Written> {
-        self.make(&self.config).map(|(written, _)| written)
+    pub fn write(&self) -> syncpkg::base::Result<Written> {
+        self.write_with(|sources| site::write(&self.config, &self.spool, &self.facts, sources, &self.clock))
     }
 
-    pub fn model(&self) -> Model {
-        self.make(&self.config).unwrap().1
-    }
-
-    pub fn make(&self, config: &Config) -> crate::base::Result<(Written, Model)> {
+    /// Does something with what the site asks for while it is written.
+    pub fn write_with<T>(&self, work: impl FnOnce(&Sources<'_>) -> T) -> T {
         let published = |shipped: &Shipped<'_>| self.published.contains(shipped.id);
         let commits = |between: &Between<'_>| {
             vec![format!("2026-11-22 09:12 {} janny: a new upstream version", between.bad)]
         };
-        let sources = Sources {
+        work(&Sources {
             first_error: &first_error,
             published: &published,
             commits: &commits,
+            acts: &|day| Ok(self.acts(day)),
             progress: &|_, _| {},
-        };
-        site::make(config, &self.spool, &self.facts, &sources, &self.clock)
+        })
+    }
+
+    fn acts(&self, day: &str) -> Vec<Act> {
+        let on = |act: &&Act| act.at.strftime("%Y%m%d").to_string() == day;
+        self.acts.iter().filter(on).cloned().collect()
+    }
+
+    /// Somebody has asked for something by hand.
+    pub fn act(&mut self, by: &str, what: &str, reason: &str, answer: &str) {
+        let (at, answers) = (self.clock.now(), vec![answer.to_owned()]);
+        let own = |text: &str| text.to_owned();
+        self.acts.push(Act { at, by: own(by), from: "web", what: own(what), reason: own(reason), answers });
+        *self.facts.asked.entry(at.strftime("%Y%m%d").to_string()).or_default() += 1;
     }
 
     /// Makes every directory of ended tickets older than it is: what changes next bears another time.
     pub fn age(&self) {
-        for (tree, name) in crate::spool::list::packages(&self.spool).unwrap() {
+        for (tree, name) in syncpkg::spool::list::packages(&self.spool).unwrap() {
             let place = self.spool.at("done").join(&tree).join(&name);
             let time = std::fs::metadata(&place).unwrap().modified().unwrap() - Duration::from_secs(3600);
-            crate::base::durable::touch(&place, time).unwrap();
+            syncpkg::base::durable::touch(&place, time).unwrap();
         }
     }
 
@@ -168,8 +165,32 @@ impl Sample {
     pub fn seen(&self, who: &str, when: &str) {
         let time: jiff::Timestamp = when.parse().unwrap();
         let path = self.spool.at("builder").join(format!("{who}.toml"));
-        crate::base::durable::touch(&path, SystemTime::from(time)).unwrap();
+        syncpkg::base::durable::touch(&path, SystemTime::from(time)).unwrap();
     }
+}
+
+/// A request for `item` as a push makes it.
+pub(super) fn wish(item: &str, more: impl FnOnce(&mut Ask)) -> Ask {
+    let item: syncpkg::names::Item = item.parse().unwrap();
+    let mut ask = Ask {
+        tree: "current".parse().unwrap(),
+        path: format!("source/apps/{}/FrugalBuild", item.name),
+        item,
+        revision: "8f3a9c21d7e64b5f".parse().unwrap(),
+        priority: Priority::Push,
+        by: "janny".to_owned(),
+        reason: "push".to_owned(),
+        maintainer: Some("Janos Kovacs <janny@frugalware.example.org>".to_owned()),
+        batch: None,
+        packages: Vec::new(),
+        depends: [].into(),
+        exact: false,
+        force: false,
+        spare_aborted: false,
+        published: false,
+    };
+    more(&mut ask);
+    ask
 }
 
 fn log(item: &str) -> Vec<u8> {
@@ -188,10 +209,15 @@ fn log(item: &str) -> Vec<u8> {
 
 /// A farm with something of everything.
 pub(super) fn day() -> Sample {
-    let mut farm = Sample::empty();
+    today(Sample::empty())
+}
+
+/// What happens in it on that day.
+pub(super) fn today(mut farm: Sample) -> Sample {
     ended(&mut farm);
     troubled(&mut farm);
     at_work(&mut farm);
+    farm.act("anna", "force current/vim", "a new libc", "queued 20261122-100000-000-k3f7x2 vim-9.1-1-i686");
     farm.facts.free = Some(48 << 30);
     farm.facts.unbuilt = Some(vec![UnbuiltRow {
         path: "source/network/wget/FrugalBuild".to_owned(),

@@ -78,6 +78,7 @@ pub(super) fn make(
     for (name, text) in texts.assets() {
         writer.list(name, text.as_bytes())?;
     }
+    pages::acts(&site, &mut writer, (&facts.asked, sources))?;
     lists::write(&site, &model, &touched, &mut writer)?;
     writer.finish();
     index.pages = std::mem::take(&mut writer.pages);

@@ -43,6 +43,7 @@ const PAGES: &[(&str, &str)] = built_in![
     "window.html",
     "figure.html",
     "pager.html",
+    "acts.html",
     "help.html",
     "404.html",
     "control.html",

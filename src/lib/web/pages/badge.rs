@@ -1,6 +1,6 @@
 //! Badges: the state of a package as a small picture, for other people's pages.
 
-use super::feed::xml;
+use tinytemplate::escape;
 
 /// How wide a character is taken to be, in tenths of a pixel.
 const WIDTH: usize = 66;
@@ -15,8 +15,8 @@ pub(super) fn badge(label: &str, state: &str) -> String {
         _ => "#5c6661",
     };
     let (mut name, mut said) = (String::new(), String::new());
-    xml(label, &mut name);
-    xml(state, &mut said);
+    escape(label, &mut name);
+    escape(state, &mut said);
     let (left, right) = (wide(label), wide(state));
     let (all, middle, second) = (left + right, left / 2, left + right / 2);
     format!(

@@ -83,17 +83,12 @@ fn moment(time: jiff::Timestamp) -> String {
 
 fn element(text: &mut String, name: &str, content: &str) {
     let _ = write!(text, "<{name}>");
-    xml(content, text);
+    escape(content, text);
     let _ = writeln!(text, "</{name}>");
 }
 
 fn link(text: &mut String, rel: &str, href: &str) {
     let _ = write!(text, "<link rel=\"{rel}\" href=\"");
-    xml(href, text);
+    escape(href, text);
     text.push_str("\"/>\n");
-}
-
-/// Writes text that is nothing but text in XML: what that cannot hold was made harmless already, but for two characters.
-pub(super) fn xml(content: &str, text: &mut String) {
-    escape(&content.replace(['\u{fffe}', '\u{ffff}'], "\u{fffd}"), text);
 }

@@ -1,5 +1,6 @@
 //! From the model to pages: each function here knows one kind of page.
 
+mod acts;
 mod badge;
 mod feed;
 mod frame;
@@ -23,6 +24,7 @@ use super::writer::Writer;
 use crate::base::{Error, Result};
 use crate::config::Config;
 
+pub(super) use acts::acts;
 pub(super) use feed::feeds;
 pub(super) use frame::{Frame, Frames};
 pub(super) use front::{front, help, not_found};
