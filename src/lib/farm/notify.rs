@@ -96,10 +96,14 @@ fn held(spool: &Spool, clock: &Clock) -> Result<Vec<Alarm>> {
 fn daily(config: &Config, spool: &Spool, clock: &Clock) -> Result<(Vec<Unbuilt>, Vec<Alarm>)> {
     let mut alarms = Vec::new();
     let rows = match config.mail.daily || config.mail.list.is_some() {
-        true => site::missing(config, spool, clock).unwrap_or_else(|error| {
-            alarms.push(Alarm { kind: Kind::Unbuilt, key: "trees".to_owned(), text: error.to_string() });
-            Vec::new()
-        }),
+        true => match site::missing(config, spool, clock) {
+            Ok(rows) => rows,
+            Err(error) if error.may_pass() => return Err(error),
+            Err(error) => {
+                alarms.push(Alarm { kind: Kind::Unbuilt, key: "trees".to_owned(), text: error.to_string() });
+                Vec::new()
+            }
+        },
         false => Vec::new(),
     };
     let unbuilt = |row: crate::web::UnbuiltRow| Unbuilt {
