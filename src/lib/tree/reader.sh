@@ -6,7 +6,6 @@
 # are dead, from a socket, which nobody can open a second time through /proc. This shell cannot be debugged: its
 # file may not be read, so the kernel lets nobody look into it.
 exec 8>&1 9<&0 >/dev/null </dev/null
-unset GLIBC_TUNABLES
 syncpkg_format=$1 syncpkg_carch=$2 syncpkg_prelude=$3
 set --
 CARCH=$syncpkg_carch

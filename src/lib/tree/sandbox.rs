@@ -144,9 +144,6 @@ fn isolate(command: &mut Command, root_user: bool) {
         command.args(["--unshare-all", "--as-pid-1"]);
     }
     command.args(["--setenv", "HOME", "/tmp", "--setenv", "LC_ALL", "C"]);
-    // A forked bash has a page copied by the kernel for each that malloc's lists of small free pieces make it write to:
-    // without those lists a quarter less. The reader takes it out of its environment.
-    command.args(["--setenv", "GLIBC_TUNABLES", "glibc.malloc.mxfast=0:glibc.malloc.tcache_count=0"]);
 }
 
 fn furnish(command: &mut Command, section: &TreeSection) {
