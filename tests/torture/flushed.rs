@@ -193,6 +193,58 @@ fn what_an_interrupted_report_had_put_is_flushed_by_its_repeat() {
 }
 
 #[test]
+fn a_log_that_was_packed_meanwhile_is_flushed_by_the_repeat_of_its_report() {
+    if !traced::ready("flushed when packed") {
+        return;
+    }
+    for act in acts(&["report built"]) {
+        let stage = Stage::new();
+        let line = (act.prepare)(&stage);
+        stage.save();
+        let made = namings(&follow(&stage, &line, act.input));
+        let (_, log) = made.iter().find(|(_, to)| place(to).as_deref() == Some("log")).unwrap();
+        stage.put_back();
+        let (trace, _) = traced::trace(&stage, &line, act.input);
+        let last = trace.changing().into_iter().filter(|call| call.name == "renameat2").max().unwrap();
+        stage.put_back();
+        traced::inject(&stage, &last, "signal=KILL", false, &line, act.input);
+        let packed = packed(log);
+        fs::write(&packed, "").unwrap();
+        fs::remove_file(log).unwrap();
+        let again = follow(&stage, &line, act.input);
+        assert!(is_flushed(&again, &packed), "{} was found, not flushed", packed.display());
+    }
+}
+
+#[test]
+fn a_packed_log_is_flushed_before_the_plain_one_goes_also_one_that_was_found() {
+    if !traced::ready("flushed before the plain one goes") {
+        return;
+    }
+    for act in acts(&["logs are packed"]) {
+        let stage = Stage::new();
+        let line = (act.prepare)(&stage);
+        let logs = || walkdir::WalkDir::new(stage.at("spool/log")).into_iter().flatten();
+        let plain = logs().find(|entry| entry.path().extension().is_some_and(|end| end == "log")).unwrap();
+        let (plain, bytes) = (plain.path().to_owned(), fs::read(plain.path()).unwrap());
+        for what in ["made", "found"] {
+            fs::write(&plain, &bytes).unwrap();
+            let steps = follow(&stage, &line, act.input);
+            let gone =
+                steps.iter().position(|step| step.name.starts_with("unlink") && step.paths[0] == plain);
+            let before = &steps[..gone.unwrap()];
+            // What is made gets its name after its bytes were flushed under another.
+            let flushed = what == "made" || is_flushed(before, &packed(&plain));
+            assert!(flushed, "{} was {what}, not flushed", packed(&plain).display());
+        }
+    }
+}
+
+fn packed(log: &Path) -> PathBuf {
+    PathBuf::from(format!("{}.gz", log.display()))
+}
+
+#[test]
 fn of_a_ticket_that_has_two_names_the_later_is_flushed_before_the_other_goes() {
     if !traced::ready("flushed twice") {
         return;
