@@ -31,10 +31,10 @@ struct Args {
     #[arg(long, value_name = "DURATION", conflicts_with_all = ["log", "log_at"], value_parser = parse_age)]
     watch: Option<Duration>,
     /// The load of the builder's host, to be shown
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", conflicts_with = "watch")]
     load: Option<Load>,
     /// Free space where it builds, bytes or like 8GiB; to be shown
-    #[arg(long, value_name = "SIZE")]
+    #[arg(long, value_name = "SIZE", conflicts_with = "watch")]
     disk: Option<Bytes>,
 }
 
@@ -63,10 +63,10 @@ fn beat(args: Args, scene: &mut Scene) -> syncpkg::base::Result<Status> {
 
 fn from_afar(claim: &Claim, at: u64, vitals: Vitals, scene: &mut Scene) -> syncpkg::base::Result<Beat> {
     let spool = scene.own_spool()?;
-    vitals::note(&spool, &claim.builder, vitals)?;
     let growth = Growth { at, bytes: program::input(lease::LOG_STEP)? };
     let answer = lease::beat_from_afar(&spool, claim, growth, &scene.config.limit)?;
     if answer == Beat::GoOn {
+        vitals::note(&spool, &claim.builder, vitals)?;
         scene.out.line(&lease::known(&spool, claim).to_string())?;
     }
     Ok(answer)

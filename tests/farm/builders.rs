@@ -456,7 +456,7 @@ fn how_the_host_of_a_builder_does_is_shown_and_is_only_what_it_says() {
     let farm = Farm::new();
     farm.push("gcc", "");
     let claim = "syncpkg-claim --builder b1 --arch x86_64";
-    farm.no(&format!("{claim} --load hot"), 2, "is no load");
+    farm.no(&format!("{claim} --load hot"), 2, "cannot read the load \"hot\": it is a number like 1.52");
     let out = farm.ok(&format!("{claim} --load 1.5 --disk 7GiB"));
     assert!(farm.ok("syncpkg-builder").trim_end().ends_with("load 1.50  7.0 GiB free"), "{out}");
     let claim = out.parse::<toml::Table>().unwrap()["claim"].as_str().unwrap().to_owned();
@@ -470,6 +470,7 @@ fn how_the_host_of_a_builder_does_is_shown_and_is_only_what_it_says() {
     farm.is_sound();
     farm.ok("syncpkg-abort gcc");
     farm.ok("syncpkg-builder --forget b1");
+    farm.no(&format!("syncpkg-beat --load 1 {claim}"), 1, "");
     assert!(!farm.files("builder").iter().any(|file| file.starts_with("b1.")), "{:?}", farm.files("builder"));
 }
 

@@ -153,10 +153,12 @@ impl Master<'_> {
     pub fn beat(&self, claim: &Claim, log: Option<&Log>, vitals: Vitals, config: &Config) -> Result<Beat> {
         match self {
             Self::Here(spool) => {
-                vitals::note(spool, &claim.builder, vitals)?;
                 let beat = lease::beat(spool, claim, log.map(|log| log.path.as_path()), &config.limit);
                 if let Some(log) = log {
                     log.handed_over.store(lease::known(spool, claim), Ordering::Relaxed);
+                }
+                if matches!(beat, Ok(Beat::GoOn)) {
+                    vitals::note(spool, &claim.builder, vitals)?;
                 }
                 beat
             }

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Spool, record};
 use crate::base::error::readable;
+use crate::base::output::inert;
 use crate::base::{Error, Result, durable};
 use crate::config::Bytes;
 use crate::names::Builder;
@@ -53,8 +54,10 @@ impl Load {
 impl FromStr for Load {
     type Err = Error;
     fn from_str(text: &str) -> Result<Self> {
-        let load: f64 = text.parse().map_err(|_| Error::wrong("is no load, like 1.52"))?;
-        if (0.0..1e6).contains(&load) { Ok(Self(load)) } else { Err(Error::wrong("is no load, like 1.52")) }
+        let load = text.parse().ok().filter(|load| (0.0..1e6).contains(load));
+        let wrong =
+            || Error::wrong(format!("cannot read the load \"{}\": it is a number like 1.52", inert(text)));
+        load.map(Self).ok_or_else(wrong)
     }
 }
 

@@ -66,3 +66,34 @@ impl Repository<'_> {
         found.map_err(|error| self.named(error))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::config::Scm;
+    use crate::tree::repositories::both;
+
+    #[test]
+    fn what_was_committed_between_two_revisions_of_a_recipe_is_told_latest_first() {
+        both(|farm| {
+            let [old, _, _, new, later] = [("a", "1"), ("a", "2"), ("b", "1"), ("a", "3"), ("a", "4")]
+                .map(|(name, version)| farm.commit(name, version));
+            let between = |old, new| farm.repository().between(old, new, "a/PKGBUILD");
+            let commits = between(&old, &new).unwrap();
+            assert_eq!(commits.len(), 2, "{commits:?}");
+            assert_eq!((commits[0].hash.as_str(), commits[0].subject.as_str()), (new.as_str(), "x"));
+            assert!(commits[0].by.starts_with(if farm.section.scm == Scm::Git {
+                "a"
+            } else {
+                "x' hash='0000'"
+            }));
+            assert!(between(&new, &new).unwrap().is_empty());
+            for version in 5..30 {
+                farm.commit("a", &version.to_string());
+            }
+            let tip = farm.repository().tip().unwrap();
+            assert_eq!(between(&later, &tip).unwrap().len(), 20);
+            let gone = "0000000000000000000000000000000000000000".parse().unwrap();
+            assert!(between(&gone, &new).is_err());
+        });
+    }
+}

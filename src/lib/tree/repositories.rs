@@ -60,7 +60,7 @@ impl Farm {
     }
 
     /// Writes the recipe of `name` in `version` and commits all there is.
-    fn commit(&self, name: &str, version: &str) -> Revision {
+    pub(super) fn commit(&self, name: &str, version: &str) -> Revision {
         let dir = self.section.path.join(name);
         std::fs::create_dir_all(&dir).unwrap();
         let text =
@@ -95,7 +95,7 @@ impl Farm {
     }
 }
 
-fn both(rule: impl Fn(Farm)) {
+pub(super) fn both(rule: impl Fn(Farm)) {
     for scm in [Scm::Git, Scm::Darcs] {
         rule(Farm::new(scm));
     }
@@ -109,27 +109,6 @@ fn a_recipe_is_read_as_of_the_revision_asked_for() {
         std::fs::write(farm.section.path.join("a/PKGBUILD"), "not committed").unwrap();
         assert_eq!((farm.version(&old, "a"), farm.version(&new, "a")), ("1".to_owned(), "2".to_owned()));
         assert_eq!(std::fs::read_dir(farm.scratch()).unwrap().count(), 0, "nothing is left behind");
-    });
-}
-
-#[test]
-fn what_was_committed_between_two_revisions_of_a_recipe_is_told_latest_first() {
-    both(|farm| {
-        let [old, _, _, new, later] = [("a", "1"), ("a", "2"), ("b", "1"), ("a", "3"), ("a", "4")]
-            .map(|(name, version)| farm.commit(name, version));
-        let between = |old, new| farm.repository().between(old, new, "a/PKGBUILD");
-        let commits = between(&old, &new).unwrap();
-        assert_eq!(commits.len(), 2, "{commits:?}");
-        assert_eq!((commits[0].hash.as_str(), commits[0].subject.as_str()), (new.as_str(), "x"));
-        assert!(commits[0].by.starts_with(if farm.section.scm == Scm::Git { "a" } else { "x' hash='0000'" }));
-        assert!(between(&new, &new).unwrap().is_empty());
-        for version in 5..30 {
-            farm.commit("a", &version.to_string());
-        }
-        let tip = farm.repository().tip().unwrap();
-        assert_eq!(between(&later, &tip).unwrap().len(), 20);
-        let gone = "0000000000000000000000000000000000000000".parse().unwrap();
-        assert!(between(&gone, &new).is_err());
     });
 }
 
