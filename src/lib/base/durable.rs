@@ -16,8 +16,8 @@ use rustix::fs::{CWD, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 
 pub use derived::{
-    changed, copy, forget, identity, lead, link, link_tree, page, prune, remove_tree, replace, replace_by,
-    ring, touch, unlink, write_at,
+    changed, changes, copy, forget, identity, lead, link, link_tree, page, prune, remove_tree, replace,
+    replace_by, ring, touch, unlink, write_at,
 };
 pub use put::{Put, draft, hand_in, name_all, put, put_all, put_entry, put_from};
 

@@ -51,12 +51,16 @@ pub fn together_with<T: Sync, S, R: Send>(
         let own = std::iter::once(share());
         own.chain(started.into_iter().map(|other| other.join().unwrap_or_else(lost))).collect()
     });
-    let mut all: Share<R> = Vec::with_capacity(items.len());
+    // Put into their places, not sorted: what came of an item may be large.
+    let mut all: Vec<Option<Result<R>>> = items.iter().map(|_| None).collect();
     for share in shares {
-        all.extend(share?);
+        for (at, result) in share? {
+            if let Some(place) = all.get_mut(at) {
+                *place = Some(result);
+            }
+        }
     }
-    all.sort_unstable_by_key(|(at, _)| *at);
-    all.into_iter().map(|(_, result)| result).collect()
+    all.into_iter().flatten().collect()
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use super::look::Look;
 use super::shelf::InOrder;
 use super::{History, Report, Spool, Stand, Ticket, TicketName};
 use crate::base::error::readable;
-use crate::base::{Error, Result};
+use crate::base::{Error, Result, durable};
 use crate::names::{Builder, Id, Name, Outcome, State, Tree};
 
 /// A ticket where it lies.
@@ -135,6 +135,20 @@ pub fn packages(spool: &Spool) -> Result<Vec<(Tree, Name)>> {
         packages.extend(names.into_iter().map(|name| (tree.clone(), name)));
     }
     Ok(packages)
+}
+
+/// Returns the same, and when the directory of each last changed, as [`durable::changed`] says it.
+///
+/// # Errors
+/// A directory that cannot be read.
+pub fn changes(spool: &Spool) -> Result<Vec<(Tree, Name, i64)>> {
+    let mut changes = Vec::new();
+    for tree in directories::<Tree>(&spool.at("done"))? {
+        for (name, time) in durable::changes(&spool.at("done").join(&tree))? {
+            changes.extend(name.parse().ok().map(|name| (tree.clone(), name, time)));
+        }
+    }
+    Ok(changes)
 }
 
 /// Returns every ticket in the spool: waiting, building, ended.

@@ -4,8 +4,11 @@
 //! site, everything is made anew. Nothing here is needed: it can be deleted at any time.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::BufRead;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::lists::Rebuild;
@@ -15,7 +18,7 @@ use crate::names::Id;
 use crate::spool::Spool;
 
 /// The version of these records' shape.
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
 /// The largest record that is read, bytes.
 const LARGEST: u64 = 1 << 30;
 
@@ -26,14 +29,16 @@ pub(super) struct Index {
     pub format: u32,
     /// Which program made which site of what configuration.
     pub key: u64,
-    /// Of how many packages something is known: a file that a power cut made shorter is not taken for whole.
-    count: usize,
+    /// How many lines there are for packages, and after them for days: a file that a power cut made shorter is not taken
+    /// for whole.
+    count: (usize, usize),
     /// What is known of each package: a line each, so that many can be read at once.
     #[serde(skip)]
     pub packages: BTreeMap<String, Known>,
     /// The files in `expired/` that were read.
     pub expired: BTreeSet<String>,
-    /// What each day came to.
+    /// What each day came to: a line each.
+    #[serde(skip)]
     pub days: BTreeMap<String, Summary>,
     /// How many tickets were asked for each day, and how many left the queue.
     pub balance: BTreeMap<String, (i64, i64)>,
@@ -41,13 +46,20 @@ pub(super) struct Index {
     pub rebuilds: BTreeMap<String, Rebuild>,
     /// The lists of the site, with a number for what each was made from.
     pub pages: BTreeMap<String, u64>,
+    /// The file as it was read.
+    #[serde(skip)]
+    text: Vec<u8>,
 }
+
+/// The directories of a package in `done/TREE`, by tree, and when each last changed; 0 when it may have changed since
+/// unnoticed.
+pub(super) type Places = Vec<(String, i64)>;
 
 /// What is known of one package, and what it was read from.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(super) struct Known {
-    /// Its directory in `done/TREE`, by tree: the time of its last change; 0 when it may have changed since unnoticed.
-    pub places: BTreeMap<String, i64>,
+    /// Its directories.
+    pub places: Places,
     /// Of which of its tickets something was held.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub holds: BTreeMap<Id, u64>,
@@ -60,6 +72,17 @@ pub(super) struct Known {
     pub pages: u64,
     /// The result.
     pub package: Package,
+    /// Where its line is in the index that was read: what has not changed since is not written out anew.
+    #[serde(skip)]
+    pub line: Option<Range<usize>>,
+}
+
+impl Known {
+    /// Notes what its pages are made from now.
+    pub fn made_from(&mut self, pages: u64) {
+        self.pages = pages;
+        self.line = None;
+    }
 }
 
 impl Index {
@@ -124,15 +147,22 @@ impl Cache {
 
     fn known(&self, key: u64) -> Option<Index> {
         let text = durable::read(&self.root.join("index"), LARGEST).ok()?;
-        let mut lines = text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
-        let mut index: Index = serde_json::from_slice(lines.next()?).ok()?;
+        let mut lines = lines(&text);
+        let mut index: Index = serde_json::from_slice(text.get(lines.next()?)?).ok()?;
         if index.format != FORMAT || index.key != key {
             return None;
         }
-        let damaged = |source| Error::wrong(format!("cannot read the index: {source}"));
-        let package = |line: &&[u8]| serde_json::from_slice::<(String, Known)>(line).map_err(damaged);
-        index.packages = together(&lines.collect::<Vec<_>>(), package).ok()?.into_iter().collect();
-        (index.packages.len() == index.count).then_some(index)
+        let lines: Vec<Range<usize>> = lines.collect();
+        let (packages, days) =
+            lines.split_at_checked(index.count.0).filter(|(_, days)| days.len() == index.count.1)?;
+        index.days = together(days, |line| parse(&text, line)).ok()?.into_iter().collect();
+        let package = |line: &Range<usize>| -> Result<(String, Known)> {
+            let (name, known) = parse(&text, line)?;
+            Ok((name, Known { line: Some(line.clone()), ..known }))
+        };
+        index.packages = together(packages, package).ok()?.into_iter().collect();
+        index.text = text;
+        Some(index)
     }
 
     /// Writes the index.
@@ -140,12 +170,23 @@ impl Cache {
     /// # Errors
     /// A failing system call.
     pub fn keep(&self, index: &mut Index) -> Result<()> {
-        index.count = index.packages.len();
+        index.count = (index.packages.len(), index.days.len());
         let path = self.root.join("index");
-        let mut text = line(&path, index)?;
-        let packages: Vec<_> = index.packages.iter().collect();
-        together(&packages, |package| line(&path, package))?.iter().for_each(|line| text.extend(line));
-        durable::page(&path, &text).map(drop)
+        let mut text = Vec::with_capacity(index.text.len() + (1 << 16));
+        text.extend(line(&path, index)?);
+        for (name, known) in &index.packages {
+            match known.line.clone().and_then(|line| index.text.get(line)) {
+                Some(line) => text.extend(line),
+                None => text.extend(line(&path, &(name, known))?),
+            }
+        }
+        for day in &index.days {
+            text.extend(line(&path, &day)?);
+        }
+        if text != index.text {
+            durable::page(&path, &text)?;
+        }
+        Ok(())
     }
 
     /// Returns the tickets of a package, oldest first; none when nothing is known of it.
@@ -166,6 +207,21 @@ impl Cache {
         }
         durable::page(&path, &line(&path, &tickets)?).map(drop)
     }
+}
+
+/// Returns where the lines of a text are, each with its end.
+fn lines(text: &[u8]) -> impl Iterator<Item = Range<usize>> {
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        let start = text.len() - rest.len();
+        let long = rest.skip_until(b'\n').ok().filter(|long| *long > 0)?;
+        Some(start..start + long)
+    })
+}
+
+fn parse<T: DeserializeOwned>(text: &[u8], line: &Range<usize>) -> Result<T> {
+    let damaged = |source| Error::wrong(format!("cannot read the index: {source}"));
+    serde_json::from_slice(text.get(line.clone()).unwrap_or_default()).map_err(damaged)
 }
 
 fn line<T: Serialize>(path: &Path, value: &T) -> Result<Vec<u8>> {
@@ -192,5 +248,22 @@ mod tests {
             assert_eq!(farm.write().unwrap().looked, all, "{part}");
             assert_eq!(farm.write().unwrap().changed, 0);
         }
+    }
+
+    #[test]
+    fn an_index_of_which_most_is_as_it_was_is_the_one_that_is_made_anew() {
+        let mut farm = day();
+        farm.age();
+        let all = farm.write().unwrap().looked;
+        farm.set("2026-11-22T13:00:00Z");
+        // The page of what it needs says so now, though that has not changed itself.
+        farm.ask("curl-8.11-1-x86_64", |ask| ask.depends = ["openssl".parse().unwrap()].into());
+        assert!(farm.write().unwrap().looked < all);
+        let cache = farm.spool.at("cache").join("site");
+        let kept = std::fs::read_to_string(cache.join("index")).unwrap();
+        assert!(kept.contains("8.11-1"));
+        std::fs::remove_dir_all(&cache).unwrap();
+        farm.write().unwrap();
+        assert_eq!(kept, std::fs::read_to_string(cache.join("index")).unwrap());
     }
 }

@@ -187,7 +187,7 @@ pub(super) fn near<'a>(
     missing: &'a BTreeMap<String, Wanted>,
     name: &str,
 ) -> Near<'a> {
-    let stands = model.packages.get(name).map(|package| package.stands.as_slice()).unwrap_or_default();
+    let stands = model.packages.get(name).map(|package| &*package.stands).unwrap_or_default();
     let depends = stands.iter().flat_map(|stand| &stand.depends).map(String::as_str);
     let newest = stands.iter().map(|stand| &stand.newest.id);
     let archs = stands.iter().map(|stand| stand.newest.arch.as_str());

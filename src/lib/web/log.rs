@@ -127,7 +127,7 @@ pub(super) fn publish(place: &Place<'_>, sources: &Sources<'_>) -> Result<(Excer
     let json = serde_json::to_vec(&excerpt)
         .map_err(|source| Error::wrong(format!("cannot write {}: {source}", place.stem.display())))?;
     // Last: it vouches for the copy.
-    let written = 1 + usize::from(durable::replace(&place.excerpt(), &json)?);
+    let written = 1 + usize::from(durable::page(&place.excerpt(), &json)?);
     durable::forget(&place.copy(!packed));
     Ok((excerpt, written))
 }

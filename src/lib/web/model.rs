@@ -451,8 +451,8 @@ impl From<&TicketRow> for Row {
 /// A package, all trees and architectures.
 #[derive(Debug, Clone, Default, Hash, Serialize, Deserialize)]
 pub struct Package {
-    /// Where it stands, per tree and architecture.
-    pub stands: Vec<StandRow>,
+    /// Where it stands, per tree and architecture. Most packages have one stand: no room is kept for more.
+    pub stands: Box<[StandRow]>,
     /// How its tickets are.
     pub counts: Counts,
     /// What is built and kept from the package directory.

@@ -9,7 +9,7 @@ use std::sync::{Mutex, PoisonError};
 
 use jiff::Timestamp;
 
-use super::cache::{Cache, Kept, Known};
+use super::cache::{Cache, Kept, Known, Places};
 use super::ledger::{Ledger, Line};
 use super::load::{Holds, ended_ticket, hash};
 use super::log::{Excerpt, Place, publish};
@@ -67,7 +67,7 @@ pub(super) fn refresh(
     round: &Round<'_>,
     site: &Site<'_>,
     writer: &mut Writer<'_>,
-    (name, places, before): (&str, &BTreeMap<String, i64>, Option<&Known>),
+    (name, places, before): (&str, &Places, Option<&Known>),
 ) -> Result<Fresh> {
     let old: BTreeMap<Id, Kept> =
         round.cache.tickets(name).into_iter().map(|kept| (kept.row.id, kept)).collect();
@@ -79,7 +79,7 @@ pub(super) fn refresh(
     let rows: Vec<Row> = std::mem::take(&mut look.rows).into_values().collect();
     let stands = look.stands(&rows)?;
     let pages = look.pages(site, writer, &old, (&rows, &stands))?;
-    let package = Package { counts: counts(&rows), held: held(&rows), stands };
+    let package = Package { counts: counts(&rows), held: held(&rows), stands: stands.into() };
     let known = Known {
         places: places.clone(),
         holds: look.holds,
@@ -87,6 +87,7 @@ pub(super) fn refresh(
         rows: hash(&pages),
         pages: before.map_or(0, |known| known.pages),
         package,
+        line: None,
     };
     let tickets = rows.into_iter().zip(pages).map(|(row, page)| Kept { row, page }).collect();
     Ok(Fresh { known, tickets })
@@ -125,15 +126,10 @@ impl Look<'_> {
     }
 
     /// What has ended is listed last: a ticket that moves on meanwhile is met twice, and this is where it is.
-    fn ended(
-        &mut self,
-        old: &BTreeMap<Id, Kept>,
-        places: &BTreeMap<String, i64>,
-        before: Option<&Known>,
-    ) -> Result<()> {
+    fn ended(&mut self, old: &BTreeMap<Id, Kept>, places: &Places, before: Option<&Known>) -> Result<()> {
         let ended = old.values().filter(|kept| kept.row.went.is_none() && !kept.row.is_open());
         let known: HashMap<String, &Row> = ended.map(|kept| (kept.row.file(), &kept.row)).collect();
-        for tree in places.keys() {
+        for (tree, _) in places {
             let directory = self.round.spool.at("done").join(tree).join(self.name);
             for file in list::names(&directory)? {
                 let row = known.get(&file).copied().filter(|row| self.is_as_before(row, before));

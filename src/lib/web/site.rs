@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde::Serialize;
 
-use super::cache::{Cache, Index, Kept, Known};
+use super::cache::{Cache, Index, Kept, Known, Places};
 use super::ledger::Ledger;
 use super::load::{Holds, hash};
 use super::model::{Model, Row, TicketRow};
@@ -135,7 +135,7 @@ impl Work<'_> {
         writer: &mut Writer<'_>,
     ) -> Result<(BTreeMap<String, Fresh>, Ledger)> {
         let (places, holds, gone) = (self.places()?, Holds::of(self.spool)?, self.gone(index)?);
-        let none = BTreeMap::new();
+        let none = Places::new();
         let place = |name: &String| places.get(name).unwrap_or(&none);
         let names = self.changed(index, open, &holds, &gone, &places)?;
         writer.written.looked = names.len();
@@ -172,9 +172,9 @@ impl Work<'_> {
         open: &BTreeMap<String, Open>,
         holds: &Holds,
         gone: &Gone,
-        places: &BTreeMap<String, BTreeMap<String, i64>>,
+        places: &BTreeMap<String, Places>,
     ) -> Result<Vec<String>> {
-        let (strays, none) = (self.strays(index, holds)?, BTreeMap::new());
+        let (strays, none) = (self.strays(index, holds)?, Places::new());
         let names: BTreeSet<&String> =
             places.keys().chain(open.keys()).chain(gone.keys()).chain(index.packages.keys()).collect();
         let changed = |name: &&String| {
@@ -188,16 +188,14 @@ impl Work<'_> {
     }
 
     /// Returns the directories of ended tickets and when each changed last, by package and tree.
-    fn places(&self) -> Result<BTreeMap<String, BTreeMap<String, i64>>> {
+    fn places(&self) -> Result<BTreeMap<String, Places>> {
         durable::make_dir(self.cache.root())?;
         durable::ring(self.cache.root())?;
         let now = durable::changed(self.cache.root())?.unwrap_or_default();
-        let mut places: BTreeMap<String, BTreeMap<String, i64>> = BTreeMap::new();
-        for (tree, name) in list::packages(self.spool)? {
-            let directory = self.spool.at("done").join(&tree).join(&name);
-            let Some(time) = durable::changed(&directory)? else { continue };
+        let mut places: BTreeMap<String, Places> = BTreeMap::new();
+        for (tree, name, time) in list::changes(self.spool)? {
             let time = if time > now - GRAIN { 0 } else { time };
-            places.entry(name.to_string()).or_default().insert(tree.to_string(), time);
+            places.entry(name.to_string()).or_default().push((tree.to_string(), time));
         }
         Ok(places)
     }
@@ -224,7 +222,7 @@ impl Work<'_> {
         Ok(strays)
     }
 
-    fn has_changed(&self, known: &Known, places: &BTreeMap<String, i64>, open: u64, holds: &Holds) -> bool {
+    fn has_changed(&self, known: &Known, places: &Places, open: u64, holds: &Holds) -> bool {
         let published = |stand: &super::model::StandRow| {
             stand.last_good.as_ref().is_none_or(|good| {
                 let shipped = Shipped {
@@ -238,7 +236,7 @@ impl Work<'_> {
             })
         };
         known.places != *places
-            || places.values().any(|time| *time == 0)
+            || places.iter().any(|(_, time)| *time == 0)
             || known.open != open
             || known.holds.iter().any(|(id, stamp)| holds.stamp(id) != Some(*stamp))
             || !known.package.stands.iter().all(published)
@@ -321,7 +319,7 @@ impl Work<'_> {
         let looked = together(&index.packages.iter().collect::<Vec<_>>(), look)?;
         let due: Vec<_> = looked.into_iter().flatten().collect();
         for (name, _, pages) in &due {
-            index.packages.entry(name.clone()).and_modify(|known| known.pages = *pages);
+            index.packages.entry(name.clone()).and_modify(|known| known.made_from(*pages));
         }
         let page =
             |site: &Site<'_>, writer: &mut Writer<'_>, (name, near, _): &(String, lists::Near<'_>, u64)| {

@@ -115,7 +115,7 @@ pub fn prune(path: &Path) -> bool {
 /// # Errors
 /// Any failing system call.
 pub fn replace(path: &Path, bytes: &[u8]) -> Result<bool> {
-    if fs::read(path).is_ok_and(|old| old == bytes) {
+    if has(path, bytes) {
         return Ok(false);
     }
     replace_by(path, |file| file.write_all(bytes).map_err(|source| Error::io("write", path, source)))
@@ -145,7 +145,7 @@ pub fn replace_by(path: &Path, write: impl FnOnce(&mut File) -> Result<()>) -> R
 pub fn page(path: &Path, bytes: &[u8]) -> Result<bool> {
     let place = parent(path);
     // Most often the first page of a directory of its own.
-    if !make_place(place)? && fs::read(path).is_ok_and(|old| old == bytes) {
+    if !make_place(place)? && has(path, bytes) {
         return Ok(false);
     }
     let last = path.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
@@ -156,6 +156,15 @@ pub fn page(path: &Path, bytes: &[u8]) -> Result<bool> {
     file.write_all(bytes).map_err(|source| Error::io("write", path, source))?;
     fs::rename(&temporary, path).map_err(|source| Error::io("rename", path, source))?;
     Ok(true)
+}
+
+/// Tells whether these are the bytes of the file `path`: one of another length is not read.
+fn has(path: &Path, bytes: &[u8]) -> bool {
+    let same = |mut file: File| -> io::Result<bool> {
+        let mut old = Vec::new();
+        Ok(file.metadata()?.len() == bytes.len() as u64 && file.read_to_end(&mut old).is_ok() && old == bytes)
+    };
+    File::open(path).and_then(same).unwrap_or(false)
 }
 
 /// Makes a directory, not fsynced: by one system call where its parent is there. Returns whether it is new.
@@ -176,8 +185,35 @@ fn make_place(path: &Path) -> Result<bool> {
 /// # Errors
 /// It cannot be told.
 pub fn changed(path: &Path) -> Result<Option<i64>> {
-    Ok(super::look(path)?
-        .map(|meta| meta.mtime().saturating_mul(1_000_000_000).saturating_add(meta.mtime_nsec())))
+    Ok(super::look(path)?.map(|meta| time(&meta)))
+}
+
+/// Returns the names in `directory` that are UTF-8, and when each last changed, as [`changed`]: by one look at each without a
+/// way to it. None if the directory does not exist.
+///
+/// # Errors
+/// It cannot be read.
+pub fn changes(directory: &Path) -> Result<Vec<(String, i64)>> {
+    let fail = |source| Error::io("read", directory, source);
+    let gone = |source: &io::Error| source.kind() == io::ErrorKind::NotFound;
+    let entries = match fs::read_dir(directory) {
+        Err(source) if gone(&source) => return Ok(Vec::new()),
+        entries => entries.map_err(fail)?,
+    };
+    let mut changes = Vec::new();
+    for entry in entries {
+        let entry = entry.map_err(fail)?;
+        match entry.metadata() {
+            Ok(meta) => changes.extend(entry.file_name().into_string().ok().map(|name| (name, time(&meta)))),
+            Err(source) if gone(&source) => {}
+            Err(source) => return Err(fail(source)),
+        }
+    }
+    Ok(changes)
+}
+
+fn time(meta: &fs::Metadata) -> i64 {
+    meta.mtime().saturating_mul(1_000_000_000).saturating_add(meta.mtime_nsec())
 }
 
 /// Returns what tells the directory `path` from another that has its name later.

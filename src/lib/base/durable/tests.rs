@@ -131,6 +131,12 @@ fn what_has_not_changed_is_not_written() {
     assert!(replace(&page, b"one").unwrap());
     assert!(!replace(&page, b"one").unwrap());
     assert!(replace(&page, b"two").unwrap());
+    for (bytes, differs) in
+        [(&b"one"[..], true), (b"one", false), (b"", true), (b"", false), (b"longer", true)]
+    {
+        assert_eq!(super::page(&page, bytes).unwrap(), differs);
+        assert_eq!(std::fs::read(&page).unwrap(), bytes);
+    }
 }
 
 #[test]
@@ -140,4 +146,16 @@ fn when_the_directory_that_was_left_is_gone_the_one_above_it_is_flushed() {
     sync_left(&place.path().join("gone/too")).unwrap();
     // Nobody can flush this one, so here it shows whether it is tried.
     assert!(sync_left(Path::new("/proc/gone")).is_err());
+}
+
+#[test]
+fn a_look_at_all_of_a_directory_says_what_a_look_at_each_says() {
+    let root = tempfile::tempdir().unwrap();
+    assert_eq!(changes(&root.path().join("none")).unwrap(), []);
+    std::fs::create_dir(root.path().join("one")).unwrap();
+    std::os::unix::fs::symlink("nowhere", root.path().join("two")).unwrap();
+    let mut all = changes(root.path()).unwrap();
+    all.sort();
+    let each = |name: &str| (name.to_owned(), changed(&root.path().join(name)).unwrap().unwrap());
+    assert_eq!(all, [each("one"), each("two")]);
 }

@@ -41,7 +41,14 @@ pub(in super::super) struct Frame<'a> {
 pub(in super::super) struct Frames(RefCell<HashMap<(Section, String), Empty>>);
 
 /// A frame without title and text; none when a template does not just put them in.
-type Empty = Option<Rc<str>>;
+type Empty = Option<Rc<[Piece]>>;
+
+/// What a frame is made of.
+enum Piece {
+    Text(String),
+    Title,
+    Body,
+}
 
 impl Frames {
     /// Puts a frame around the text `body`, as `render` does with a title and a text.
@@ -61,7 +68,7 @@ impl Frames {
         }
         let page = render(title, body)?;
         if known.is_none() {
-            let empty = render(&TITLE.to_string(), &BODY.to_string())?;
+            let empty = pieces(&render(&TITLE.to_string(), &BODY.to_string())?);
             // A person's own template may do something else with them.
             let same = filled(&empty, title, body) == page;
             self.0.borrow_mut().insert(key, same.then(|| empty.into()));
@@ -70,14 +77,27 @@ impl Frames {
     }
 }
 
-fn filled(empty: &str, title: &str, body: &str) -> String {
-    let mut page = String::with_capacity(empty.len() + 2 * title.len() + body.len());
+fn pieces(empty: &str) -> Vec<Piece> {
+    let mut pieces = Vec::new();
     for part in empty.split_inclusive([TITLE, BODY]) {
-        page.push_str(part.trim_end_matches([TITLE, BODY]));
+        pieces.push(Piece::Text(part.trim_end_matches([TITLE, BODY]).to_owned()));
         match part.chars().next_back() {
-            Some(TITLE) => escape(title, &mut page),
-            Some(BODY) => page.push_str(body),
+            Some(TITLE) => pieces.push(Piece::Title),
+            Some(BODY) => pieces.push(Piece::Body),
             Some(_) | None => {}
+        }
+    }
+    pieces
+}
+
+fn filled(empty: &[Piece], title: &str, body: &str) -> String {
+    let text = |piece: &Piece| if let Piece::Text(text) = piece { text.len() } else { title.len() };
+    let mut page = String::with_capacity(empty.iter().map(text).sum::<usize>() + body.len());
+    for piece in empty {
+        match piece {
+            Piece::Text(text) => page.push_str(text),
+            Piece::Title => escape(title, &mut page),
+            Piece::Body => page.push_str(body),
         }
     }
     page

@@ -306,7 +306,7 @@ fn one<'a>(
     let Whole { name, package, near, .. } = whole;
     let newest = package.stands.iter().max_by_key(|stand| stand.newest.id);
     let maintainer = newest.and_then(|stand| stand.maintainer.as_deref());
-    let stands = if last { package.stands.as_slice() } else { &[] };
+    let stands = if last { &*package.stands } else { &[] };
     Ok(One {
         root,
         name,
