@@ -135,7 +135,7 @@ fn what_has_not_changed_is_not_written() {
         [(&b"one"[..], true), (b"one", false), (b"", true), (b"", false), (b"longer", true)]
     {
         assert_eq!(super::page(&page, bytes).unwrap(), differs);
-        assert_eq!(std::fs::read(&page).unwrap(), bytes);
+        assert_eq!(fs::read(&page).unwrap(), bytes);
     }
 }
 
@@ -152,7 +152,7 @@ fn when_the_directory_that_was_left_is_gone_the_one_above_it_is_flushed() {
 fn a_look_at_all_of_a_directory_says_what_a_look_at_each_says() {
     let root = tempfile::tempdir().unwrap();
     assert_eq!(changes(&root.path().join("none")).unwrap(), []);
-    std::fs::create_dir(root.path().join("one")).unwrap();
+    fs::create_dir(root.path().join("one")).unwrap();
     std::os::unix::fs::symlink("nowhere", root.path().join("two")).unwrap();
     let mut all = changes(root.path()).unwrap();
     all.sort();
