@@ -396,3 +396,6 @@ fn keep(spool: &Spool, path: &Path, acted: Acted) -> Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

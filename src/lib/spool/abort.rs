@@ -121,6 +121,8 @@ fn end(spool: &Spool, entry: &Entry, by: &str, reason: &str, clock: &Clock) -> R
         Err(_) if !durable::present(&entry.path)? => return Ok(None),
         Err(error) => return Err(error),
     };
+    // A copy of a spool that has moved would not know.
+    spool.stays()?;
     let started = match &entry.name.stand {
         Stand::Building(hold) => Some(hold.since.0),
         Stand::Waiting(_) | Stand::Done(_) => None,

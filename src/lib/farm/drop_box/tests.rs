@@ -1,0 +1,48 @@
+//! What holds of requests, without programs; with them, and with real users: `tests/farm/drop_box.rs`.
+
+use super::*;
+use crate::config;
+use crate::names::{Priority, State};
+use crate::spool::queue::{self, Ask};
+
+fn gcc() -> Ask {
+    Ask {
+        tree: "current".parse().unwrap(),
+        item: "gcc-1-1-x86_64".parse().unwrap(),
+        revision: "aaaa".parse().unwrap(),
+        path: "gcc/PKGBUILD".to_owned(),
+        priority: Priority::Push,
+        by: "me".to_owned(),
+        reason: String::new(),
+        maintainer: None,
+        batch: None,
+        packages: Vec::new(),
+        depends: [].into(),
+        exact: true,
+        force: false,
+        spare_aborted: false,
+        published: false,
+    }
+}
+
+#[test]
+fn a_request_that_cannot_be_carried_out_just_now_stays_until_it_can() {
+    let place = tempfile::tempdir().unwrap();
+    let spool = Spool::create(place.path()).unwrap();
+    let (config, clock) =
+        (config::parse("", "f").unwrap(), Clock::fixed("2026-11-22T12:00:00Z".parse().unwrap()));
+    queue::enqueue(&spool, &[gcc()], &clock, lock::PATIENCE).unwrap();
+    hand_in(
+        &spool.at("drop"),
+        &Request::Abort { what: "gcc".to_owned(), reason: "a test".to_owned() },
+        &clock,
+    )
+    .unwrap();
+    spool.leave("elsewhere").unwrap();
+    let error = act(&config, &spool, &clock).unwrap_err();
+    assert!(error.kind == Kind::Again && error.to_string().contains("moved"), "{error}");
+    std::fs::remove_file(spool.at("moved")).unwrap();
+    assert_eq!(act(&config, &spool, &clock).unwrap().len(), 1);
+    let states: Vec<State> = list::all(&spool).unwrap().iter().map(crate::spool::Entry::state).collect();
+    assert_eq!(states, [State::Aborted]);
+}
