@@ -43,6 +43,6 @@ fn a_request_that_cannot_be_carried_out_just_now_stays_until_it_can() {
     assert!(error.kind == Kind::Again && error.to_string().contains("moved"), "{error}");
     std::fs::remove_file(spool.at("moved")).unwrap();
     assert_eq!(act(&config, &spool, &clock).unwrap().len(), 1);
-    let states: Vec<State> = list::all(&spool).unwrap().iter().map(crate::spool::Entry::state).collect();
+    let states: Vec<State> = list::all(&spool).unwrap().iter().map(Entry::state).collect();
     assert_eq!(states, [State::Aborted]);
 }
