@@ -278,6 +278,15 @@ fn a_split_recipe_and_process_substitution_are_read() {
 }
 
 #[test]
+fn a_recipe_names_its_maintainer_in_its_head_and_nowhere_else() {
+    let says = format!("{GOOD}printf 'maintainer=M <m@n>\\0' >&8\n");
+    let late = format!("{}{GOOD}", "\n".repeat(50));
+    let read = read(&[("a", &says), ("b", &late)]);
+    let named: Vec<_> = read.iter().map(|read| read.as_ref().unwrap().maintainer.as_deref()).collect();
+    assert_eq!(named, [Some("A <a@b>"), None]);
+}
+
+#[test]
 fn frugalware_schemes_and_the_prelude_are_sourced() {
     let (place, root, _turn) = tree();
     let prelude = place.path().join("prelude");

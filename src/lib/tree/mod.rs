@@ -17,6 +17,7 @@ mod packages;
 mod paths;
 mod plain;
 mod pristine;
+mod processor;
 mod read;
 mod readers;
 mod recipe;

@@ -101,14 +101,8 @@ jq() {
 }
 
 syncpkg_recipe() {
-	local syncpkg_file=./${1##*/} syncpkg_line syncpkg_lines=()
+	local syncpkg_file=./${1##*/}
 	[[ -f /tree/$1 ]] && cd "/tree/${1%"${1##*/}"}" || { printf 'irregular=yes\0' >&8; return; }
-	mapfile -n 50 -t syncpkg_lines <"$syncpkg_file"
-	for syncpkg_line in "${syncpkg_lines[@]}"; do
-		[[ $syncpkg_line == '# Maintainer:'* ]] || continue
-		printf 'maintainer=%s\0' "${syncpkg_line#*:}" >&8
-		break
-	done
 	startdir=$PWD srcdir=$PWD/src pkgdir=$PWD/pkg
 	Fsrcdir=$srcdir Fdestdir=$pkgdir
 	set --

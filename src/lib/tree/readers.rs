@@ -1,16 +1,18 @@
 //! The readers: as many sandboxes as there are processors, which share the work by directories.
 
+use std::cmp::Reverse;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
-use super::export;
+use super::export::{self, FILE_LIMIT};
 use super::paths::recipe_directory;
-use super::recipe::{Problem, Reading, judge};
+use super::processor::Processor;
+use super::recipe::{Problem, Reading, judge, named};
 use super::sandbox::{Limits, Sandbox};
 use super::session::{Fields, Session, Turn};
-use crate::base::durable::is_dir;
+use crate::base::durable::{self, is_dir};
 use crate::base::output::{Progress, inert};
 use crate::base::{Error, Result};
 use crate::config::{Format, TreeSection};
@@ -48,10 +50,10 @@ pub(super) fn readings(
     let cores = std::thread::available_parallelism().map_or(1, |count| count.get().min(4));
     let count = units.len().div_ceil(WORTH).min(cores);
     // They start while the tree is written.
-    let readers: Vec<Reader<'_>> =
-        (0..count).map(|number| Reader::new(&floor, number)).collect::<Result<_>>()?;
+    let readers = floor.readers(count)?;
     fill(&floor.tree)?;
     floor.furnish()?;
+    let units = floor.largest_first(units, paths);
     let [next, done] = [const { AtomicUsize::new(0) }; 2];
     let work = Work { paths, units, next, done, progress, end: Instant::now() + limits.scan };
     // This thread and the others stay until their sandboxes are done with: --die-with-parent means the thread.
@@ -104,6 +106,20 @@ impl<'a> Floor<'a> {
         Ok(Self { section, limits, place, tree: place.join("tree"), schemes })
     }
 
+    /// Starts `count` readers, each on a processor of its own.
+    fn readers(&self, count: usize) -> Result<Vec<Reader<'_>>> {
+        let places = Processor::some(count).into_iter().enumerate();
+        places.map(|(number, place)| place.lend(|| Reader::new(self, number, place))).collect()
+    }
+
+    /// Puts what may take long first: else, at the end, all wait for one.
+    fn largest_first(&self, mut units: Vec<Vec<usize>>, paths: &[String]) -> Vec<Vec<usize>> {
+        let size = |path: &String| fs::symlink_metadata(self.tree.join(path)).map_or(0, |meta| meta.len());
+        let own = |unit: &Vec<usize>| unit.first().and_then(|at| paths.get(*at)).map_or(0, size);
+        units.sort_by_cached_key(|unit| Reverse(own(unit)));
+        units
+    }
+
     /// Moves the schemes where the readers see them.
     fn furnish(&self) -> Result<()> {
         let (from, Some(schemes)) = (self.tree.join(export::SCHEMES), &self.schemes) else { return Ok(()) };
@@ -133,6 +149,7 @@ impl Work<'_> {
     /// Lets `reader` read units as long as there are any.
     fn share(&self, mut reader: Reader<'_>) -> Result<Vec<(usize, Read)>> {
         let mut answers = Vec::new();
+        reader.place.keep();
         while let Some(unit) = self.units.get(self.next.fetch_add(1, Ordering::Relaxed)) {
             let of = |at: &usize| self.paths.get(*at).map(|path| (*at, path.as_str()));
             let unit: Vec<(usize, &str)> = unit.iter().filter_map(of).collect();
@@ -156,6 +173,7 @@ impl Work<'_> {
 /// One reader: a sandbox, made anew when a recipe broke it, and the directory it sees as the tree.
 struct Reader<'a> {
     floor: &'a Floor<'a>,
+    place: Processor,
     sandbox: Sandbox<'a>,
     root: PathBuf,
     /// One that only waits for its schemes.
@@ -164,16 +182,23 @@ struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    fn new(floor: &'a Floor<'a>, number: usize) -> Result<Self> {
+    fn new(floor: &'a Floor<'a>, number: usize, place: Processor) -> Result<Self> {
         let sandbox = Sandbox::new(floor.section, floor.schemes.as_deref())?;
         if floor.schemes.is_none() {
-            return Ok(Self { floor, sandbox, root: floor.tree.clone(), waiting: None, session: None });
+            return Ok(Self {
+                floor,
+                place,
+                sandbox,
+                root: floor.tree.clone(),
+                waiting: None,
+                session: None,
+            });
         }
         let root = floor.place.join(format!("reader-{number}"));
         export::make_root(&root)?;
         export::make_dirs(&root, export::SCHEMES)?;
         let waiting = Some(Session::start(sandbox.launch(&root)?)?);
-        Ok(Self { floor, sandbox, root, waiting, session: None })
+        Ok(Self { floor, place, sandbox, root, waiting, session: None })
     }
 
     /// Moves the directory `dir` where this reader's recipes see it. It may not be there: then the recipe is none.
@@ -203,7 +228,7 @@ impl<'a> Reader<'a> {
         };
         match session.read(path, self.floor.limits.recipe, self.floor.limits.fields) {
             Turn::Done(fields, talk) if !starved(&talk) => {
-                let read = read(path, &fields, &talk, session.common(), self.floor.section.format);
+                let read = self.judged(path, fields, &talk, session.common());
                 self.session = Some(session);
                 Ok(read)
             }
@@ -218,11 +243,18 @@ impl<'a> Reader<'a> {
         Ok(match session.read(path, self.floor.limits.recipe, self.floor.limits.fields) {
             Turn::Done(_, talk) if starved(&talk) => unsure(path, "bash could not start a process"),
             Turn::Done(fields, talk) => {
-                let read = read(path, &fields, &talk, session.common(), self.floor.section.format);
+                let read = self.judged(path, fields, &talk, session.common());
                 Read { schemes: None, ..read }
             }
             Turn::Broken(why) => unsure(path, &why),
         })
+    }
+
+    /// What the recipe said, and what its head says: comments are nothing to ask a shell about.
+    fn judged(&self, path: &str, mut fields: Fields, talk: &str, common: &[String]) -> Read {
+        let text = durable::read(&self.root.join(path), FILE_LIMIT).unwrap_or_default();
+        fields.lead("maintainer", named(&String::from_utf8_lossy(&text)));
+        read(path, &fields, talk, common, self.floor.section.format)
     }
 
     fn start(&self) -> Result<Session> {
@@ -284,4 +316,22 @@ fn syntax_error(path: &str, talk: &str) -> Option<String> {
         (wrong && number.bytes().all(|byte| byte.is_ascii_digit()))
             .then(|| format!("{path}:{number}: {text}"))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_largest_recipe_is_read_first_and_one_that_is_not_there_last() {
+        let place = tempfile::tempdir().unwrap();
+        let paths = ["a/PKGBUILD", "b/PKGBUILD", "c/PKGBUILD", "d/PKGBUILD"].map(str::to_owned);
+        let section = TreeSection::default();
+        let floor = Floor::new(&section, place.path(), &paths, Limits::default()).unwrap();
+        export::make_root(&floor.tree).unwrap();
+        for (path, text) in paths.iter().zip(["12", "1234", "123"]) {
+            export::write(&floor.tree, path, text.as_bytes()).unwrap();
+        }
+        assert_eq!(floor.largest_first(units(&paths), &paths), [[1], [2], [0], [3]]);
+    }
 }

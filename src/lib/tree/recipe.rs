@@ -90,6 +90,14 @@ fn bare(text: &str) -> Option<Name> {
     text.split(['<', '>', '=', ':', ' ', '\t']).next()?.parse().ok()
 }
 
+/// So many lines of a recipe are its head, where its maintainer stands.
+const HEAD: usize = 50;
+
+/// Returns whom the head of the recipe `text` names as its maintainer.
+pub(super) fn named(text: &str) -> Option<&str> {
+    text.lines().take(HEAD).find_map(|line| line.strip_prefix("# Maintainer:"))
+}
+
 /// Judges what the sandbox said about the recipe `path`.
 pub(super) fn judge(path: &str, fields: &Fields, format: Format) -> Reading {
     parse(path, fields, format)

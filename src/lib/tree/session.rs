@@ -40,6 +40,11 @@ impl Fields {
         self.0.extend(value.map(|value| (key.to_owned(), value.to_owned())));
     }
 
+    /// Puts `value` before all others of `key`, if there is one.
+    pub(super) fn lead(&mut self, key: &str, value: Option<&str>) {
+        self.0.splice(..0, value.map(|value| (key.to_owned(), value.to_owned())));
+    }
+
     /// Returns the values of `key`, also empty ones.
     pub(super) fn all<'a, 'k: 'a>(&'a self, key: &'k str) -> impl Iterator<Item = &'a str> + use<'a, 'k> {
         self.0.iter().filter(move |(own, _)| own == key).map(|(_, value)| value.as_str())

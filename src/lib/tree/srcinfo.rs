@@ -8,16 +8,13 @@ use std::path::Path;
 use super::export::FILE_LIMIT;
 use super::paths::recipe_directory;
 use super::readers::Read;
-use super::recipe::{Problem, judge};
+use super::recipe::{Problem, judge, named};
 use super::session::Fields;
 use crate::base::durable;
 use crate::base::output::inert;
 use crate::config::{Format, TreeSection};
 
 const FILE: &str = ".SRCINFO";
-
-/// So many lines of a recipe are its head, where its maintainer stands.
-const HEAD: usize = 50;
 
 /// Returns the path of what stands beside the recipe `path` if it has one; only a PKGBUILD can.
 pub(super) fn beside(path: &str) -> Option<String> {
@@ -38,7 +35,7 @@ pub(super) fn read(section: &TreeSection, tree: &Path, path: &str) -> Option<Rea
     let arch = section.archs.first().map_or("x86_64", |arch| arch.as_str());
     let reading = match fields(&String::from_utf8_lossy(&text), arch) {
         Ok(mut fields) => {
-            fields.add("maintainer", maintainer(&String::from_utf8_lossy(&recipe)));
+            fields.add("maintainer", named(&String::from_utf8_lossy(&recipe)));
             judge(path, &fields, Format::Pkgbuild)
         }
         Err((line, why)) => {
@@ -112,10 +109,6 @@ fn field(key: &str, arch: &str) -> Option<(&'static str, bool)> {
         _ if own("makedepends") => ("makedepend", false),
         _ => return None,
     })
-}
-
-fn maintainer(recipe: &str) -> Option<&str> {
-    recipe.lines().take(HEAD).find_map(|line| line.strip_prefix("# Maintainer:"))
 }
 
 #[cfg(test)]
