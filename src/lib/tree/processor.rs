@@ -14,7 +14,7 @@ impl Processor {
     pub(super) fn some(count: usize) -> Vec<Self> {
         let may = sched_getaffinity(None).unwrap_or_else(|_| CpuSet::new());
         let all = CpuSet::MAX_CPU;
-        let own = sched_getcpu();
+        let own = sched_getcpu().min(all);
         let found: Vec<usize> = (own..all).chain(0..own).filter(|at| may.is_set(*at)).take(count).collect();
         if count < 2 || found.len() < count {
             return vec![Self(None); count];
