@@ -60,6 +60,12 @@ impl Error {
         Self { kind: Kind::Again, text: text.into(), hint: None }
     }
 
+    /// Makes an error of a program that failed and said `why`: worth a retry when it speaks of a lack that passes.
+    pub fn said(text: impl Into<String>, why: &str) -> Self {
+        let short = PASSING.iter().any(|errno| why.contains(&reason(&io::Error::from(*errno))));
+        if short { Self::again(text) } else { Self::wrong(text) }
+    }
+
     /// Makes an error of a system call on `path`; the kind follows from the errno.
     pub fn io(verb: &str, path: impl AsRef<Path>, source: impl Into<io::Error>) -> Self {
         let source = source.into();
@@ -108,23 +114,24 @@ pub fn plain(text: &str) -> String {
 }
 
 /// A lack of something (space, memory, descriptors, a healthy disk) passes; a wrong name does not.
+const PASSING: [Errno; 12] = [
+    Errno::NOSPC,
+    Errno::DQUOT,
+    Errno::FBIG,
+    Errno::IO,
+    Errno::ROFS,
+    Errno::MFILE,
+    Errno::NFILE,
+    Errno::NOMEM,
+    Errno::AGAIN,
+    Errno::INTR,
+    Errno::STALE,
+    Errno::BUSY,
+];
+
 fn kind_of(source: &io::Error) -> Kind {
-    let again = [
-        Errno::NOSPC,
-        Errno::DQUOT,
-        Errno::FBIG,
-        Errno::IO,
-        Errno::ROFS,
-        Errno::MFILE,
-        Errno::NFILE,
-        Errno::NOMEM,
-        Errno::AGAIN,
-        Errno::INTR,
-        Errno::STALE,
-        Errno::BUSY,
-    ];
     match Errno::from_io_error(source) {
-        Some(errno) if again.contains(&errno) => Kind::Again,
+        Some(errno) if PASSING.contains(&errno) => Kind::Again,
         Some(Errno::ACCESS | Errno::PERM) => Kind::Denied,
         Some(_) | None => Kind::Wrong,
     }
@@ -144,5 +151,12 @@ mod tests {
         assert!(missing.kind.status() == 2 && !missing.may_pass());
         let denied = Error::io("read", "x", Errno::ACCESS);
         assert!(denied.kind.status() == 2 && denied.may_pass(), "a person can help");
+    }
+
+    #[test]
+    fn a_program_that_was_short_of_something_may_be_asked_again() {
+        let full = "bwrap: Can't write data to file /bash: No space left on device";
+        assert_eq!(Error::said("cannot read recipes", full).kind, Kind::Again);
+        assert_eq!(Error::said("cannot read recipes", "Needed a single revision").kind, Kind::Wrong);
     }
 }

@@ -103,7 +103,7 @@ fn failure(status: Option<i32>, said: &[u8], what: &str) -> Error {
     match (status, short.is_empty()) {
         (Some(124 | 137), _) => Error::again(format!("cannot {what}: it takes too long")),
         (Some(127), _) => Error::wrong(format!("cannot {what}: the program is not installed")),
-        (_, false) => Error::wrong(format!("cannot {what}: {}", inert(&short))),
+        (_, false) => Error::said(format!("cannot {what}: {}", inert(&short)), &short),
         (_, true) => Error::wrong(format!("cannot {what}: it fails without a word")),
     }
 }

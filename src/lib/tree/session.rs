@@ -111,8 +111,10 @@ impl Session {
             Err(why) => {
                 let said = crate::base::output::inert(self.last_said());
                 let why = if said.is_empty() { why } else { said };
-                Err(Error::wrong(format!("cannot read recipes: the sandbox does not start: {why}"))
-                    .hint("check the tree's prelude, and that bwrap may make namespaces for this user"))
+                let error =
+                    Error::said(format!("cannot read recipes: the sandbox does not start: {why}"), &why);
+                let hint = "check the tree's prelude, and that bwrap may make namespaces for this user";
+                Err(if error.may_pass() { error } else { error.hint(hint) })
             }
         }
     }
