@@ -102,6 +102,7 @@ fn failure(status: Option<i32>, said: &[u8], what: &str) -> Error {
     let short: String = line.trim_start_matches("fatal: ").chars().take(300).collect();
     match (status, short.is_empty()) {
         (Some(124 | 137), _) => Error::again(format!("cannot {what}: it takes too long")),
+        (None, _) => Error::again(format!("cannot {what}: it was killed")),
         (Some(127), _) => Error::wrong(format!("cannot {what}: the program is not installed")),
         (_, false) => Error::said(format!("cannot {what}: {}", inert(&short)), &short),
         (_, true) => Error::wrong(format!("cannot {what}: it fails without a word")),

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use super::readers;
 use super::recipe::Reading;
 use super::sandbox::Limits;
+use crate::base::error::Kind;
 use crate::base::output::SILENT;
 use crate::config::{Format, TreeSection};
 
@@ -312,13 +313,21 @@ fn frugalware_schemes_and_the_prelude_are_sourced() {
 
 #[test]
 fn a_prelude_that_breaks_is_an_error_and_no_problem_of_recipes() {
-    let (place, root, _turn) = tree();
-    let prelude = place.path().join("prelude");
-    std::fs::write(&prelude, "exit 1\n").unwrap();
-    let section = TreeSection { prelude: Some(prelude), ..TreeSection::default() };
-    let paths = write(&root, &[("a", GOOD)]);
-    let error = readers::readings(&section, place.path(), &paths, limits(), SILENT, filled).unwrap_err();
-    assert!(error.to_string().starts_with("cannot read recipes: the sandbox does not start"), "{error}");
+    // A kernel that is short of memory kills, too: that passes.
+    for (text, kind) in [
+        ("exit 1\n", Kind::Wrong),
+        ("kill -9 $$\n", Kind::Again),
+        ("echo 'cannot allocate: No space left on device' >&2; exit 1\n", Kind::Again),
+    ] {
+        let (place, root, _turn) = tree();
+        let prelude = place.path().join("prelude");
+        std::fs::write(&prelude, text).unwrap();
+        let section = TreeSection { prelude: Some(prelude), ..TreeSection::default() };
+        let paths = write(&root, &[("a", GOOD)]);
+        let error = readers::readings(&section, place.path(), &paths, limits(), SILENT, filled).unwrap_err();
+        assert!(error.to_string().starts_with("cannot read recipes: the sandbox does not start"), "{error}");
+        assert_eq!((error.kind, error.hint.is_some()), (kind, kind == Kind::Wrong), "{text}: {error}");
+    }
 }
 
 #[test]

@@ -3,10 +3,12 @@
 use std::io::{self, Read, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
-use std::process::{Child, ChildStderr, ChildStdout, Stdio};
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Child, ChildStderr, ChildStdout, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use super::sandbox::Launch;
 use crate::base::random;
@@ -17,6 +19,8 @@ const TALK: usize = 8 << 10;
 
 /// How long the end of what was killed is waited for.
 const DEATH: Duration = Duration::from_secs(2);
+/// What bwrap says of a program that was killed: as a shell does.
+const KILLED: i32 = 128 + 9;
 
 /// What the reader said about one recipe: keys with values, a key as often as it likes.
 #[derive(Debug, Default)]
@@ -111,8 +115,8 @@ impl Session {
             Err(why) => {
                 let said = crate::base::output::inert(self.last_said());
                 let why = if said.is_empty() { why } else { said };
-                let error =
-                    Error::said(format!("cannot read recipes: the sandbox does not start: {why}"), &why);
+                let text = format!("cannot read recipes: the sandbox does not start: {why}");
+                let error = if self.was_killed() { Error::again(text) } else { Error::said(text, &why) };
                 let hint = "check the tree's prelude, and that bwrap may make namespaces for this user";
                 Err(if error.may_pass() { error } else { error.hint(hint) })
             }
@@ -144,6 +148,16 @@ impl Session {
     fn last_said(&self) -> &str {
         let text = std::str::from_utf8(&self.said).unwrap_or_default();
         text.lines().last().unwrap_or_default()
+    }
+
+    /// Tells whether somebody has killed the sandbox, as a kernel that is short of memory does. bwrap ends as what is in it did.
+    fn was_killed(&mut self) -> bool {
+        let timeout = Timespec::try_from(DEATH).unwrap_or_default();
+        // An error says no more than that it is not waited for.
+        let _ = pidfd_open(Pid::from_child(&self.child), PidfdFlags::empty())
+            .and_then(|pidfd| poll(&mut [PollFd::new(&pidfd, PollFlags::IN)], Some(&timeout)));
+        let killed = |status: ExitStatus| status.signal().is_some() || status.code() == Some(KILLED);
+        self.child.try_wait().ok().flatten().is_some_and(killed)
     }
 
     /// Takes in what is left on standard error when nobody is alive who could say more: the next recipe must not
