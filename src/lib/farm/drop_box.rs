@@ -19,8 +19,7 @@ use crate::base::error::readable;
 use crate::base::{Clock, Error, Result, lock};
 use crate::config::{Config, Role};
 use crate::names::Id;
-use crate::spool::abort as tickets;
-use crate::spool::{Entry, History, Spool, check::quarantine, list};
+use crate::spool::{Entry, History, Spool, abort as tickets, check::quarantine, list};
 use crate::web::Act;
 
 /// The largest request that is read, bytes: a push of 10,000 recipes fits.

@@ -35,6 +35,8 @@ pub mod vitals;
 pub mod waiting;
 
 pub use claim::Claim;
+#[cfg(test)]
+pub(crate) use decide::tests::ask as sample_ask;
 pub use history::History;
 pub use list::Entry;
 pub use look::Look;

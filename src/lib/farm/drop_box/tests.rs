@@ -2,28 +2,8 @@
 
 use super::*;
 use crate::config;
-use crate::names::{Priority, State};
-use crate::spool::queue::{self, Ask};
-
-fn gcc() -> Ask {
-    Ask {
-        tree: "current".parse().unwrap(),
-        item: "gcc-1-1-x86_64".parse().unwrap(),
-        revision: "aaaa".parse().unwrap(),
-        path: "gcc/PKGBUILD".to_owned(),
-        priority: Priority::Push,
-        by: "me".to_owned(),
-        reason: String::new(),
-        maintainer: None,
-        batch: None,
-        packages: Vec::new(),
-        depends: [].into(),
-        exact: true,
-        force: false,
-        spare_aborted: false,
-        published: false,
-    }
-}
+use crate::names::State;
+use crate::spool::{queue, sample_ask};
 
 #[test]
 fn a_request_that_cannot_be_carried_out_just_now_stays_until_it_can() {
@@ -31,7 +11,7 @@ fn a_request_that_cannot_be_carried_out_just_now_stays_until_it_can() {
     let spool = Spool::create(place.path()).unwrap();
     let (config, clock) =
         (config::parse("", "f").unwrap(), Clock::fixed("2026-11-22T12:00:00Z".parse().unwrap()));
-    queue::enqueue(&spool, &[gcc()], &clock, lock::PATIENCE).unwrap();
+    queue::enqueue(&spool, &[sample_ask()], &clock, lock::PATIENCE).unwrap();
     hand_in(
         &spool.at("drop"),
         &Request::Abort { what: "gcc".to_owned(), reason: "a test".to_owned() },

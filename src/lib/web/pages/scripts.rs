@@ -104,20 +104,18 @@ fn metrics(model: &Model) -> String {
     if let Some(unbuilt) = &model.unbuilt {
         numbers("unbuilt", "What is wanted and missing for too long.", &alone(unbuilt.len().to_string()));
     }
-    let builders: Vec<(String, String)> = model
-        .builders
-        .iter()
-        .map(|builder| {
-            (format!("{{builder=\"{}\",state=\"{}\"}}", builder.name, builder.state()), "1".to_owned())
-        })
-        .collect();
-    numbers("builder", "The state of each builder.", &builders);
-    let seen: Vec<(String, String)> = model
-        .builders
-        .iter()
-        .map(|builder| (format!("{{builder=\"{}\"}}", builder.name), builder.seen.as_second().to_string()))
-        .collect();
-    numbers("builder_seen_timestamp_seconds", "When a builder was last heard of, Unix time.", &seen);
+    let of_builder = |value: fn(&BuilderRow) -> (String, String)| -> Vec<(String, String)> {
+        model.builders.iter().map(value).collect()
+    };
+    let state =
+        |it: &BuilderRow| (format!("{{builder=\"{}\",state=\"{}\"}}", it.name, it.state()), "1".to_owned());
+    numbers("builder", "The state of each builder.", &of_builder(state));
+    let seen = |it: &BuilderRow| (format!("{{builder=\"{}\"}}", it.name), it.seen.as_second().to_string());
+    numbers(
+        "builder_seen_timestamp_seconds",
+        "When a builder was last heard of, Unix time.",
+        &of_builder(seen),
+    );
     numbers("paused", "Whether a person has paused all claims.", &alone(u8::from(model.paused).to_string()));
     if let Some(free) = model.free {
         numbers("free_bytes", "Free space of the spool's file system.", &alone(free.to_string()));
