@@ -176,3 +176,19 @@ pub(super) fn revision_of(seen: &str) -> Option<Revision> {
 fn place(spool: &Spool, tree: &Tree) -> PathBuf {
     spool.at("cache").join(format!("seen-{tree}"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_push_is_all_that_came_in_only_when_it_goes_from_what_was_seen_to_the_tip_and_all_of_it_is_known() {
+        let revision = |text: &str| -> Revision { text.parse().unwrap() };
+        let push = Push { between: Some((revision("aaaa"), revision("bbbb"))), ..Push::default() };
+        assert!(push.is_from("aaaa", &revision("bbbb")));
+        assert!(!push.is_from("cccc", &revision("bbbb")));
+        assert!(!push.is_from("aaaa", &revision("cccc")));
+        assert!(!Push { more: true, ..push }.is_from("aaaa", &revision("bbbb")));
+        assert!(!Push::default().is_from("aaaa", &revision("bbbb")));
+    }
+}
