@@ -49,14 +49,35 @@ impl Found {
     }
 
     /// Judges what was found after a crash between `before` and `after`: of each ticket and each file it is the one
-    /// or the other, and there is no other.
+    /// or the other, and there is no other. A mail may be anywhere on its way, but somewhere it has to be.
     pub fn between(&self, before: &Found, after: &Found) -> Vec<String> {
-        let mut wrong =
+        let wrong =
             differences("ticket", &self.tickets, &before.tickets, &after.tickets, |text| text.clone());
+        let mut wrong: Vec<String> = wrong.into_iter().map(|(_, wrong)| wrong).collect();
         let bytes = |bytes: &Vec<u8>| format!("{} bytes", bytes.len());
-        wrong.extend(differences("file", &self.files, &before.files, &after.files, bytes));
+        let (is, was, will) = (self.tellings(), before.tellings(), after.tellings());
+        let files = differences("file", &self.files, &before.files, &after.files, bytes);
+        let travels =
+            |name: &str| telling(name).is_some_and(|told| was.contains(told) || will.contains(told));
+        wrong.extend(files.into_iter().filter(|(name, _)| !travels(name)).map(|(_, wrong)| wrong));
+        let lost = was.intersection(&will).filter(|told| !is.contains(*told));
+        wrong.extend(lost.map(|told| format!("nobody will hear of {told}")));
         wrong
     }
+
+    /// What somebody has to be told of, or was.
+    fn tellings(&self) -> BTreeSet<&str> {
+        self.files.keys().filter_map(|name| telling(name)).collect()
+    }
+}
+
+/// What a file tells somebody of, an end of a try or an alarm: `spool/owed/ID.EPOCH.OUTCOME`, the same with `.WHO`,
+/// `spool/post/ID.EPOCH.OUTCOME.WHO.eml` or `spool/post/ID.ALARM.eml` and what lies beside it, and in `spool/sent/DAY`.
+fn telling(file: &str) -> Option<&str> {
+    let travels = ["spool/owed/", "spool/post/", "spool/sent/"].iter().any(|place| file.starts_with(place));
+    let name = file.rsplit('/').next().filter(|_| travels)?;
+    let name = [".eml", ".toml", ".tried"].iter().find_map(|end| name.strip_suffix(end)).unwrap_or(name);
+    Some(name.match_indices('.').nth(2).map_or(name, |(at, _)| &name[..at]))
 }
 
 /// Reads every file below `place`; dot names are nobody's yet, reasons and registrations can be had again, and what
@@ -89,19 +110,20 @@ fn tickets(lines: &str) -> Result<BTreeMap<String, String>, String> {
     Ok(tickets)
 }
 
+/// Each name that is neither as it was nor as it will be, and what is wrong with it.
 fn differences<T: PartialEq>(
     what: &str,
     found: &BTreeMap<String, T>,
     before: &BTreeMap<String, T>,
     after: &BTreeMap<String, T>,
     show: impl Fn(&T) -> String,
-) -> Vec<String> {
+) -> Vec<(String, String)> {
     let names: BTreeSet<&String> = found.keys().chain(before.keys()).chain(after.keys()).collect();
     let shown = |value: Option<&T>| value.map_or_else(|| "not there".to_owned(), &show);
     let wrong = |name: &&String| {
         let (is, was, will) = (found.get(*name), before.get(*name), after.get(*name));
         let text = format!("{what} {name} is {} (was {}, then {})", shown(is), shown(was), shown(will));
-        (is != was && is != will).then_some(text)
+        (is != was && is != will).then(|| ((*name).clone(), text))
     };
     names.iter().filter_map(wrong).collect()
 }

@@ -33,7 +33,7 @@ const CUT: End = Problem("it ends before it is read");
 const LOUD: End = Problem("it says more than 1024 KiB");
 
 /// What is added to [`GOOD`], and what comes of it.
-const HOSTILE: [(&str, End); 73] = [
+const HOSTILE: [(&str, End); 75] = [
     ("", Read),
     // Time.
     ("while :; do :; done", SLOW),
@@ -66,6 +66,8 @@ const HOSTILE: [(&str, End); 73] = [
     ("exec 0<&- 1>&- 2>&-", Read),
     ("for i in {3..200}; do eval \"exec $i</dev/null\" || break; done", CUT),
     // Memory and files.
+    ("[[ $(ulimit -v; ulimit -u; ulimit -f; ulimit -n) == $'524288\\n64\\n1024\\n256' ]] || pkgver=6", Read),
+    ("for i in {1..32}; do head -c 1M /dev/zero >/tmp/$i || break; done; ((i < 20)) || pkgver=6", Read),
     ("x=x; while :; do x=$x$x; done", Problem("it")),
     ("cat /dev/zero >/tmp/x; cat /dev/zero >/tmp/y", Read),
     ("for i in {1..1000}; do : >/tmp/$i; done; : >/tmp/.hidden; : >'/tmp/ -rf'", Read),
@@ -214,6 +216,15 @@ fn nothing_is_left_of_recipes_that_would_not_end() {
 fn a_recipe_sees_no_other_recipe() {
     let look = format!("{GOOD}p=(/tree/*/PKGBUILD ../*/PKGBUILD); ((${{#p[@]}} == 2)) || pkgver=6");
     let read = read(&[("a", &look), ("b", &look), ("c", &look)]);
+    assert!(read.iter().all(|reading| wrong(reading, Read).is_none()), "{read:?}");
+}
+
+#[test]
+fn a_recipe_leaves_its_limits_to_no_other() {
+    let lower = format!("{GOOD}pkgver=$(echo 1); prlimit --pid $$ --nproc=1:1");
+    let names: Vec<String> = (0..6).map(|n| format!("n{n}")).collect();
+    let recipes: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), lower.as_str())).collect();
+    let read = read(&recipes);
     assert!(read.iter().all(|reading| wrong(reading, Read).is_none()), "{read:?}");
 }
 
