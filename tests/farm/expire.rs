@@ -6,23 +6,25 @@ use super::stage::Farm;
 
 const DAY: i64 = 24 * 3600;
 
-/// A farm that built gcc twice with a log, a hundred days ago.
+/// Builds what waits, gcc, with a log; returns its ID.
+fn build(farm: &Farm) -> String {
+    fs::write(farm.at("log"), "gcc: error: nothing\n").unwrap();
+    let claimed = farm.later(60).claim("b1");
+    let package = farm.at("gcc-1-1-x86_64.pkg.tar.gz");
+    fs::write(&package, "x").unwrap();
+    let claim = &claimed.claim;
+    farm.ok(&format!("syncpkg-report {claim} --outcome built --log log --file {}", package.display()));
+    farm.ok("syncpkgd --once");
+    claimed.id
+}
+
+/// A farm that built gcc twice, a hundred days ago.
 fn old_farm() -> (Farm, [String; 2]) {
     let farm = Farm::new();
-    fs::write(farm.at("log"), "gcc: error: nothing\n").unwrap();
-    let build = || {
-        let claimed = farm.later(60).claim("b1");
-        let package = farm.at("gcc-1-1-x86_64.pkg.tar.gz");
-        fs::write(&package, "x").unwrap();
-        let claim = &claimed.claim;
-        farm.ok(&format!("syncpkg-report {claim} --outcome built --log log --file {}", package.display()));
-        farm.ok("syncpkgd --once");
-        claimed.id
-    };
     farm.push("gcc", "");
-    let first = build();
+    let first = build(&farm);
     farm.later(60).ok("syncpkg-enqueue --force gcc");
-    let second = build();
+    let second = build(&farm);
     farm.later(100 * DAY);
     (farm, [first, second])
 }
@@ -47,6 +49,20 @@ fn results_go_after_ninety_days_but_the_last_success_stays() {
     assert_eq!(farm.ok("syncpkg-expire --dry-run"), "");
     farm.ok("syncpkgd --once");
     farm.is_sound();
+}
+
+#[test]
+fn what_was_asked_for_long_ago_stays_ninety_days_after_its_end() {
+    let farm = Farm::new();
+    farm.push("gcc", "");
+    farm.later(100 * DAY);
+    let first = build(&farm);
+    farm.later(60).ok("syncpkg-enqueue --force gcc");
+    build(&farm);
+    farm.later(80 * DAY).ok("syncpkg-expire");
+    assert_eq!(left_of(&farm, &first).len(), 3);
+    farm.later(20 * DAY).ok("syncpkg-expire");
+    assert_eq!(left_of(&farm, &first), [""; 0]);
 }
 
 #[test]

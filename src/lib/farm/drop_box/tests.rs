@@ -26,3 +26,14 @@ fn a_request_that_cannot_be_carried_out_just_now_stays_until_it_can() {
     let states: Vec<State> = list::all(&spool).unwrap().iter().map(Entry::state).collect();
     assert_eq!(states, [State::Aborted]);
 }
+
+#[test]
+fn what_is_for_admins_nobody_else_does_from_the_pages() {
+    let place = tempfile::tempdir().unwrap();
+    let spool = Spool::create(place.path()).unwrap();
+    let config = config::parse("[web]\nabort = \"admin\"\nadmins = [\"eve\"]\n", "f").unwrap();
+    let abort = Request::Abort { what: "gcc".to_owned(), reason: "a test".to_owned() };
+    let asked_by = |user: &str| may(&config, &spool, &From::Web(user.to_owned()), &abort);
+    assert_eq!(asked_by("ann").unwrap_err().to_string(), "ann may not abort gcc: ask an admin");
+    asked_by("eve").unwrap();
+}
