@@ -565,6 +565,7 @@ fn a_large_push_is_handed_in_and_summed_up_with_the_command_that_shows_it() {
     let ran = push(&farm, &["-q", "origin", "main"]);
     let (before, _) = ran.err.split_once(" shows all tickets").unwrap();
     let (_, command) = before.rsplit_once("and 41 more: ").unwrap();
+    assert_eq!(farm.states("all"), [""; 0], "the pusher does not wait for all of them");
     farm.ok("syncpkgd --once");
     assert_eq!(farm.ok(command).lines().count(), 61, "{command}");
 }

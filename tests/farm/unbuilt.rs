@@ -97,6 +97,7 @@ fn a_recipe_that_cannot_be_read_names_the_commit_and_its_author() {
     assert!(ran.out.starts_with("broken/PKGBUILD is missing for ") && ran.out.contains(&words), "{ran:?}");
     let row: serde_json::Value = serde_json::from_str(&unbuilt(&farm, "--json").out).unwrap();
     assert!(row["item"].is_null() && row["path"] == "broken/PKGBUILD", "{row}");
+    assert_eq!(unbuilt(&farm, "--older-than 30000d").out, "", "not so long ago");
     let ran = unbuilt(&farm, "--enqueue");
     assert!(ran.status == 1 && ran.err.contains(&words), "{ran:?}");
 }

@@ -413,3 +413,6 @@ fn hold(
     let batch = batch::of(spool, &entry.name, &ticket)?;
     Ok(Some(Claimed { claim, entry, ticket, batch }))
 }
+
+#[cfg(test)]
+mod tests;

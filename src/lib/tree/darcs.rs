@@ -230,6 +230,7 @@ mod tests {
             &["mv", "-q", "a\\ b", "moved"],
             &[&record[..], &["-m", "last"]].concat(),
         ];
+        let mut seen: Revision = "0".repeat(40).parse().unwrap();
         for (round, act) in acts.iter().enumerate() {
             for name in ["a\\ b/é/f g", "c/\u{a0}", &format!("d{round}")] {
                 let file = repository.join(name);
@@ -243,6 +244,9 @@ mod tests {
             let mut said = show_files(&repository, None).unwrap();
             said.sort();
             assert_eq!(files, said, "{act:?}");
+            assert!(state(&repository, &inventory.tip).is_some(), "{act:?}");
+            let older = std::mem::replace(&mut seen, inventory.tip.clone());
+            assert!(older == inventory.tip || state(&repository, &older).is_none(), "{act:?}");
         }
     }
 }

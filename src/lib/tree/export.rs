@@ -102,3 +102,23 @@ pub(super) fn write(into: &Path, path: &str, bytes: &[u8]) -> Result<()> {
     file.set_permissions(fs::Permissions::from_mode(0o644)).map_err(failed)?;
     file.write_all(bytes).map_err(failed)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_would_lie_outside_is_not_written() {
+        let place = tempfile::tempdir().unwrap();
+        let root = place.path().join("tree");
+        make_root(&root).unwrap();
+        for path in ["../out", "a/../../out", "/out", "a//out", ".", ""] {
+            write(&root, path, b"x").unwrap();
+        }
+        write(&root, "a/in", b"x").unwrap();
+        let found = |dir: &Path| {
+            fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name()).collect::<Vec<_>>()
+        };
+        assert_eq!([found(place.path()), found(&root), found(&root.join("a"))], [["tree"], ["a"], ["in"]]);
+    }
+}

@@ -159,6 +159,10 @@ fn rsync_may_bring_files_into_the_builders_own_uploads_and_nothing_else() {
     ] {
         assert!(judge(&line(&bad)).unwrap_err().to_string().contains("its own uploads"), "{bad}");
     }
+    for first in ["--delete", "--daemon", "-v"] {
+        let refused = judge(&format!("rsync {first} -tre.iLsfxCIvu . {up}/")).unwrap_err();
+        assert!(refused.to_string().contains("its own uploads"), "{first}");
+    }
 }
 
 #[test]
