@@ -296,7 +296,7 @@ fn what_a_client_sets_in_its_environment_is_not_seen() {
     let sshd = Sshd::new(&farm);
     let set = [
         "-o",
-        "SetEnv=LC_EVIL=evil SYNCPKG_SPOOL=/nowhere SYNCPKG_CONFIG=/nowhere",
+        "SetEnv=LC_EVIL=evil SYNCPKG_SPOOL=/nowhere SYNCPKG_CONFIG=/nowhere SYNCPKG_NOW=never",
         "127.0.0.1",
         "syncpkg-ls",
     ];
