@@ -177,3 +177,18 @@ fn what_was_refused_is_written_down_and_bounded() {
     assert!(text.len() <= LOG + 400 && text.lines().count() > 200);
     assert!(text.lines().all(|line| line.contains(" from 10.0.0.7: sh\\u{a}\\u{1b}[31maaa")), "{text}");
 }
+
+#[test]
+fn who_brings_too_much_is_stopped_while_he_does() {
+    let place = tempfile::tempdir().unwrap();
+    let spool = Spool::create(&place.path().join("s")).unwrap();
+    let quota = QuotaSection { files: 0, ..QuotaSection::default() };
+    let gate = Gate { builder: &"b1".parse().unwrap(), spool: &spool, quota: &quota };
+    let upload = spool.upload_dir(gate.builder).join(CLAIM);
+    std::fs::create_dir_all(&upload).unwrap();
+    std::fs::write(upload.join("log"), "x").unwrap();
+    let mut receiver = Command::new("sleep").arg("5").spawn().unwrap();
+    let error = gate.watch(&mut receiver).unwrap_err();
+    assert!(error.to_string().ends_with("that is its quota"), "{error}");
+    assert!(!receiver.try_wait().unwrap().unwrap().success());
+}
