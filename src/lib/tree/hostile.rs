@@ -33,7 +33,7 @@ const CUT: End = Problem("it ends before it is read");
 const LOUD: End = Problem("it says more than 1024 KiB");
 
 /// What is added to [`GOOD`], and what comes of it.
-const HOSTILE: [(&str, End); 75] = [
+const HOSTILE: [(&str, End); 76] = [
     ("", Read),
     // Time.
     ("while :; do :; done", SLOW),
@@ -91,6 +91,7 @@ const HOSTILE: [(&str, End); 75] = [
         Read,
     ),
     ("prlimit --pid $$ --nproc=3:3 --fsize=0:0 --nofile=12:12 2>/dev/null", Either),
+    ("prlimit --pid $$ --nproc=1:1", Problem("it ended the shell that reads it")),
     ("renice 19 $$; chrt -i -p 0 $$; taskset -p 1 $$", Either),
     ("p=(/proc/[0-9]*); ((${#p[@]} < 4)) || pkgver=6", Read),
     ("[[ -n $CARGO_PKG_NAME$SUDO_USER || -e /etc/shadow || -e /root || -e /home ]] && pkgver=6", Read),
@@ -216,15 +217,6 @@ fn nothing_is_left_of_recipes_that_would_not_end() {
 fn a_recipe_sees_no_other_recipe() {
     let look = format!("{GOOD}p=(/tree/*/PKGBUILD ../*/PKGBUILD); ((${{#p[@]}} == 2)) || pkgver=6");
     let read = read(&[("a", &look), ("b", &look), ("c", &look)]);
-    assert!(read.iter().all(|reading| wrong(reading, Read).is_none()), "{read:?}");
-}
-
-#[test]
-fn a_recipe_leaves_its_limits_to_no_other() {
-    let lower = format!("{GOOD}pkgver=$(echo 1); prlimit --pid $$ --nproc=1:1");
-    let names: Vec<String> = (0..6).map(|n| format!("n{n}")).collect();
-    let recipes: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), lower.as_str())).collect();
-    let read = read(&recipes);
     assert!(read.iter().all(|reading| wrong(reading, Read).is_none()), "{read:?}");
 }
 
