@@ -57,8 +57,11 @@ impl Found {
         let bytes = |bytes: &Vec<u8>| format!("{} bytes", bytes.len());
         let (is, was, will) = (self.tellings(), before.tellings(), after.tellings());
         let files = differences("file", &self.files, &before.files, &after.files, bytes);
-        let travels =
-            |name: &str| telling(name).is_some_and(|told| was.contains(told) || will.contains(told));
+        // Under another name than before and after; under those its bytes are compared like any other's.
+        let travels = |name: &String| {
+            let elsewhere = !before.files.contains_key(name) && !after.files.contains_key(name);
+            elsewhere && telling(name).is_some_and(|told| was.contains(told) || will.contains(told))
+        };
         wrong.extend(files.into_iter().filter(|(name, _)| !travels(name)).map(|(_, wrong)| wrong));
         let lost = was.intersection(&will).filter(|told| !is.contains(*told));
         wrong.extend(lost.map(|told| format!("nobody will hear of {told}")));
