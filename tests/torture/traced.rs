@@ -103,9 +103,16 @@ fn lines(text: &str) -> Vec<(String, String)> {
     parts.filter(|(_, call)| !call.starts_with(['<', '-', '+'])).collect()
 }
 
-/// Runs a command line with `what` done to it at a call (`signal=KILL`, `error=EIO`); returns how it ended, and how
-/// often that was done. With `always` it is done at every later call of that name too.
-pub fn inject(stage: &Stage, call: &Call, what: &str, always: bool, line: &str, input: &str) -> (Ran, usize) {
+/// Runs a command line with `what` done to it at a call (`signal=KILL`, `error=EIO`); returns how it ended, and the calls
+/// that it was done to. With `always` it is done at every later call of that name too.
+pub fn inject(
+    stage: &Stage,
+    call: &Call,
+    what: &str,
+    always: bool,
+    line: &str,
+    input: &str,
+) -> (Ran, Vec<String>) {
     let file = stage.beside("trace");
     let more = if always { "+" } else { "" };
     let injection = format!("inject={}:{what}:when={}{more}", call.name, call.nth);
@@ -113,9 +120,9 @@ pub fn inject(stage: &Stage, call: &Call, what: &str, always: bool, line: &str, 
     let words = ["strace", "-f", "-b", "execve", "-o", file.to_str().unwrap(), "-e", &only, "-e", &injection];
     let ran = stage.run_behind(&words, line, input);
     let text = fs::read_to_string(file).unwrap_or_default();
-    let done =
-        text.lines().filter(|line| line.contains("(INJECTED)") || line.ends_with("killed by SIGKILL +++"));
-    (ran, done.count())
+    let is_done = |line: &&str| line.contains("(INJECTED)") || line.ends_with("killed by SIGKILL +++");
+    let done = text.lines().filter(is_done).filter_map(|line| line.split_once(' '));
+    (ran, done.map(|(_, call)| call.trim_start().to_owned()).collect())
 }
 
 /// Whether programs can be traced here; says so if not. Where everything has to be tried that is no excuse.

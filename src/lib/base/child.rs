@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, PipeReader, Read, Seek, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
-use std::process::{Command, ExitStatus, Output, Stdio};
+use std::process::{ChildStdout, Command, ExitStatus, Output, Stdio};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, Instant};
 
@@ -31,20 +31,46 @@ pub fn none_is_awaited() -> Option<RwLockWriteGuard<'static, ()>> {
 ///
 /// # Errors
 /// It does not start, or what it writes cannot be read.
-pub fn output(mut command: Command) -> io::Result<Output> {
+pub fn output(command: Command) -> io::Result<Output> {
+    let mut stdout = Vec::new();
+    let (heard, (status, stderr)) = heard(command, |mut pipe| pipe.read_to_end(&mut stdout))?;
+    heard?;
+    Ok(Output { status, stdout, stderr })
+}
+
+/// Runs `command` to its end and lets `hear` read what it writes, as much of it as `hear` likes; returns what that
+/// returned, the status, and what the child said on standard error. With more to say than was heard it dies of it.
+///
+/// # Errors
+/// It does not start, or cannot be waited for.
+pub fn heard<T>(
+    mut command: Command,
+    hear: impl FnOnce(ChildStdout) -> T,
+) -> io::Result<(T, (ExitStatus, Vec<u8>))> {
     let _waiting = waiting();
     // Not a second pipe, which would have to be emptied while the first one is.
     let mut said = File::from(memfd_create("said", MemfdFlags::CLOEXEC)?);
     let mut child = command.stdout(Stdio::piped()).stderr(said.try_clone()?).spawn()?;
-    let mut stdout = Vec::new();
-    let heard = child.stdout.take().map_or(Ok(0), |mut pipe| pipe.read_to_end(&mut stdout));
-    // The pipe is closed by now: a child with more to say dies of it.
+    let pipe = child.stdout.take().ok_or(io::ErrorKind::BrokenPipe)?;
+    // It closes the pipe: a child with more to say dies of it.
+    let heard = hear(pipe);
     let status = child.wait()?;
-    heard?;
     let mut stderr = Vec::new();
     said.rewind()?;
     said.read_to_end(&mut stderr)?;
-    Ok(Output { status, stdout, stderr })
+    Ok((heard, (status, stderr)))
+}
+
+/// Returns `bytes` for a child to read: not as a pipe, which would have to be filled while another one is emptied, and
+/// breaks when nobody reads it.
+///
+/// # Errors
+/// There is no memory for them.
+pub fn letter(bytes: &[u8]) -> io::Result<File> {
+    let mut letter = File::from(memfd_create("letter", MemfdFlags::CLOEXEC)?);
+    letter.write_all(bytes)?;
+    letter.rewind()?;
+    Ok(letter)
 }
 
 /// What came of a child that was given limits.
@@ -63,13 +89,9 @@ pub struct Ran {
 /// It does not start, or cannot be watched; then too nothing of it is left.
 pub fn limited(mut command: Command, input: &[u8], limit: Duration, most: usize) -> io::Result<Ran> {
     let _waiting = waiting();
-    // Not a pipe, which would have to be filled while the other one is emptied, and breaks when nobody reads it.
-    let mut letter = File::from(memfd_create("input", MemfdFlags::CLOEXEC)?);
-    letter.write_all(input)?;
-    letter.rewind()?;
     let (mut output, end) = io::pipe()?;
     fcntl_setfl(&output, OFlags::NONBLOCK)?;
-    command.stdin(letter).stdout(end.try_clone()?).stderr(end).process_group(0);
+    command.stdin(letter(input)?).stdout(end.try_clone()?).stderr(end).process_group(0);
     let mut child = command.spawn()?;
     // It holds the ends of the pipe that the child writes to.
     drop(command);

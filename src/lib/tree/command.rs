@@ -1,7 +1,7 @@
 //! Running git and darcs: with a time limit, without what a hook's environment or a user's settings would add.
 
-use std::io::Read;
-use std::process::{Command, Stdio};
+use std::io::{self, Read};
+use std::process::{ChildStdout, Command, Stdio};
 
 use crate::base::output::inert;
 use crate::base::{Error, Result, child};
@@ -68,32 +68,42 @@ pub(super) fn limited(program: &str, seconds: u32) -> Command {
 /// # Errors
 /// It does not start, does not end in time, or fails; its last words are the reason.
 pub(super) fn output(command: Command, what: &str) -> Result<Vec<u8>> {
-    let output = child::output(command)
-        .map_err(|source| Error::io("run", "timeout", source).within(format!("cannot {what}")))?;
-    if output.status.success() {
-        return Ok(output.stdout);
-    }
-    Err(failure(output.status.code(), &output.stderr, what))
+    Ok(limited_output(command, u64::MAX - 1, what)?.unwrap_or_default())
 }
 
-/// Runs `command` and returns at most `limit` bytes of what it prints; none when it prints more.
+/// Runs `command` and returns what it prints; none when it is more than `limit` bytes.
 ///
 /// # Errors
-/// It does not start or cannot be read.
-pub(super) fn limited_output(mut command: Command, limit: u64, what: &str) -> Result<Option<Vec<u8>>> {
-    let failed = |source| Error::io("run", "timeout", source).within(format!("cannot {what}"));
-    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().map_err(failed)?;
+/// As [`output`].
+pub(super) fn limited_output(command: Command, limit: u64, what: &str) -> Result<Option<Vec<u8>>> {
     let mut bytes = Vec::new();
-    if let Some(pipe) = child.stdout.take() {
-        pipe.take(limit + 1).read_to_end(&mut bytes).map_err(failed)?;
+    let more = heard(command, what, |pipe| {
+        let read = pipe.take(limit + 1).read_to_end(&mut bytes);
+        read.map(|_| (bytes.len() as u64 > limit).then_some(())).map_err(unread(what))
+    })?;
+    Ok(more.is_none().then_some(bytes))
+}
+
+/// Runs `command` and lets `hear` read what it prints: until that has something, which is returned, or to the end.
+///
+/// # Errors
+/// It does not start, or `hear` fails; at the end: it did not end in time, or fails.
+pub(super) fn heard<T>(
+    command: Command,
+    what: &str,
+    hear: impl FnOnce(ChildStdout) -> Result<Option<T>>,
+) -> Result<Option<T>> {
+    let (heard, (status, said)) = child::heard(command, hear).map_err(unread(what))?;
+    let heard = heard?;
+    if heard.is_none() && !status.success() {
+        return Err(failure(status.code(), &said, what));
     }
-    let whole = bytes.len() as u64 <= limit;
-    // The pipe is closed by now: a program with more to say dies of it.
-    let status = child.wait().map_err(failed)?;
-    if whole && !status.success() {
-        return Err(failure(status.code(), b"", what));
-    }
-    Ok(whole.then_some(bytes))
+    Ok(heard)
+}
+
+/// Returns what makes an error of what keeps a program from being run and read.
+pub(super) fn unread(what: &str) -> impl Fn(io::Error) -> Error + '_ {
+    move |source| Error::io("run", "timeout", source).within(format!("cannot {what}"))
 }
 
 fn failure(status: Option<i32>, said: &[u8], what: &str) -> Error {

@@ -1,17 +1,17 @@
 //! git, asked with plumbing commands that run nothing a repository's configuration names.
 
 use std::collections::HashSet;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use jiff::Timestamp;
 
 use super::ages::{self, Ages, Change, Line, pass};
 use super::between::{self, Commit};
-use super::command::{limited, output};
+use super::command::{heard, limited, output, unread};
 use super::export::{self, FILE_LIMIT, Selection};
-use crate::base::{Error, Result};
+use crate::base::{Error, Result, child};
 use crate::names::Revision;
 
 const SECONDS: u32 = 300;
@@ -100,67 +100,68 @@ pub(super) fn export(
 const MANY: usize = 1000;
 
 fn export_all(repository: &Path, mut rest: &[(String, String)], into: &Path) -> Result<()> {
+    let what = format!("read files of {}", repository.display());
     while !rest.is_empty() {
-        rest = export_some(repository, rest, into)?;
+        let mut command = git(repository);
+        command.args(["cat-file", "--batch", "--buffer"]);
+        rest = export_some(command, &what, rest, into)?;
     }
     Ok(())
 }
 
-/// Writes the objects of `wanted` to their paths until one is too large, which nobody reads to its end; returns those
-/// after it.
+/// Writes the objects of `wanted`, which `command` is asked for, to their paths until one is too large, which nobody
+/// reads to its end; returns those after it.
 fn export_some<'a>(
-    repository: &Path,
+    mut command: Command,
+    what: &str,
     wanted: &'a [(String, String)],
     into: &Path,
 ) -> Result<&'a [(String, String)]> {
-    let failed = |source| Error::io("read files of", repository, source);
-    let mut command = git(repository);
-    command
-        .args(["cat-file", "--batch", "--buffer"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null());
-    let mut child = command.spawn().map_err(|source| Error::io("run", "timeout", source))?;
-    let (Some(mut requests), Some(answers)) = (child.stdin.take(), child.stdout.take()) else {
-        return Err(Error::wrong("cannot run git: it has no input and output"));
-    };
-    let mut answers = BufReader::with_capacity(64 << 10, answers);
+    let missing = || Error::wrong(format!("cannot {what}: git does not know its own object"));
     let names: String = wanted.iter().map(|(_, object)| format!("{object}\n")).collect();
-    let done = std::thread::scope(|scope| {
-        // Beside the reading, so that neither side waits for the other with a full pipe. That it cannot be written
-        // shows in what is not answered.
-        scope.spawn(move || requests.write_all(names.as_bytes()));
+    command.stdin(child::letter(names.as_bytes()).map_err(unread(what))?);
+    let rest = heard(command, what, |pipe| {
+        let mut answers = BufReader::with_capacity(64 << 10, pipe);
         let mut rest = wanted;
         while let Some(((path, _), after)) = rest.split_first() {
             rest = after;
-            match content(&mut answers).map_err(failed)? {
-                Some(bytes) => export::write(into, path, &bytes)?,
-                None => break,
+            match content(&mut answers).map_err(unread(what))? {
+                Answer::Content(bytes) => export::write(into, path, &bytes)?,
+                Answer::TooLarge => break,
+                Answer::Missing => return Err(missing()),
+                Answer::End => return Ok(None),
             }
         }
-        // git may have more to say than is wanted; without a reader it ends, and so does who writes to it.
-        drop(answers);
-        Ok(rest)
-    });
-    let _ = child.wait();
-    done
+        Ok(Some(rest))
+    })?;
+    rest.ok_or_else(missing)
 }
 
-/// Reads the answer about one object, `HASH blob SIZE` and its bytes; none if it is too large.
-fn content(answers: &mut impl BufRead) -> std::io::Result<Option<Vec<u8>>> {
-    let strange = || std::io::Error::other("git does not know its own object");
+enum Answer {
+    Content(Vec<u8>),
+    /// More than [`FILE_LIMIT`].
+    TooLarge,
+    Missing,
+    /// git has ended before, or within this answer.
+    End,
+}
+
+/// Reads the answer about one object, `HASH blob SIZE` and its bytes.
+fn content(answers: &mut impl BufRead) -> io::Result<Answer> {
     let mut head = String::new();
     answers.read_line(&mut head)?;
-    let (_, size) = head.trim_end().split_once(" blob ").ok_or_else(strange)?;
-    let size: u64 = size.parse().map_err(|_| strange())?;
+    let size = head.trim_end().split_once(" blob ").and_then(|(_, size)| size.parse::<u64>().ok());
+    let Some(size) = size else {
+        return Ok(if head.ends_with('\n') { Answer::Missing } else { Answer::End });
+    };
     if size > FILE_LIMIT {
-        return Ok(None);
+        return Ok(Answer::TooLarge);
     }
     let mut bytes = Vec::new();
     answers.take(size + 1).read_to_end(&mut bytes)?;
     let whole = bytes.len() as u64 == size + 1;
     bytes.pop();
-    whole.then_some(Some(bytes)).ok_or_else(strange)
+    Ok(if whole { Answer::Content(bytes) } else { Answer::End })
 }
 
 /// Returns the paths that differ between two commits; without `old`, all of `new`; none when `old` is not there.
@@ -269,5 +270,43 @@ fn line(text: &str) -> Option<Line> {
             Some(Line::Change(Change::new(at, words.next()?, words.next()?)))
         }
         None => (!text.is_empty()).then(|| Line::Path(text.to_owned())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn exported(git: &str) -> Error {
+        let place = tempfile::tempdir().unwrap();
+        let mut command = Command::new("sh");
+        command.args(["-c", git]);
+        let wanted =
+            [("a/FrugalBuild".to_owned(), "1".to_owned()), ("b/FrugalBuild".to_owned(), "2".to_owned())];
+        export_some(command, "read files of /t", &wanted, place.path()).unwrap_err()
+    }
+
+    #[test]
+    fn that_git_was_killed_while_it_answered_may_pass() {
+        let error = exported("read one; printf '%s blob 1\\nx\\n' $one; kill -9 $$");
+        assert!(error.may_pass() && error.to_string() == "cannot read files of /t: it was killed", "{error}");
+        let short = exported("echo '1 blob 9'; echo 'fatal: Cannot allocate memory' >&2; exit 128");
+        assert!(short.may_pass(), "{short}");
+    }
+
+    #[test]
+    fn an_object_that_git_does_not_have_stays_so() {
+        let error = exported("sed 's/$/ missing/'; seq 100000");
+        assert!(!error.may_pass(), "{error}");
+        assert_eq!(error.to_string(), "cannot read files of /t: git does not know its own object");
+    }
+
+    #[test]
+    fn what_looks_like_an_option_is_no_revision() {
+        let place = tempfile::tempdir().unwrap();
+        for name in ["", "-h", "--all"] {
+            let error = resolve(place.path(), name).unwrap_err().to_string();
+            assert!(error.ends_with("that is no revision"), "{error}");
+        }
     }
 }
