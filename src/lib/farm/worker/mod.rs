@@ -384,3 +384,6 @@ impl<'a> Worker<'a> {
         Outbox::new(&self.home.join("outbox"), self.host)
     }
 }
+
+#[cfg(test)]
+mod tests;
