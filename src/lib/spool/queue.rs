@@ -295,10 +295,9 @@ impl<'a> Batch<'a> {
         let needed: HashSet<&Name> = self.made.iter().flat_map(|made| made.what.depends.iter()).collect();
         let stays = |made: &Made| made.superseded.is_none();
         for made in self.made.iter().filter(|made| stays(made)) {
-            // What others wait for already may close a circle with them, in place of what it supersedes.
-            let What { tree, name, depends, .. } = &*made.what;
-            let awaited = || self.queue.is_awaited(tree, name);
-            if needed.contains(name) || !depends.is_empty() && awaited()? {
+            // What others wait for already may close a circle with them, or open one, in place of what it supersedes.
+            let What { tree, name, .. } = &*made.what;
+            if needed.contains(name) || self.queue.is_awaited(tree, name)? {
                 self.queue.plan(&made.name());
             }
         }

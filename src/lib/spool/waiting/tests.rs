@@ -107,6 +107,15 @@ fn a_circle_behind_a_circle_is_broken_by_the_same_claim() {
 }
 
 #[test]
+fn what_makes_way_in_the_same_batch_is_in_no_circle() {
+    let place = Place::new();
+    place.enqueue(&[("c-1-1-x86_64", &[]), ("a-1-1-x86_64", &["c"])]);
+    place.enqueue(&[("b-1-1-x86_64", &["a"])]);
+    place.enqueue(&[("a-2-1-x86_64", &[]), ("c-2-1-x86_64", &["b"])]);
+    assert_eq!(place.drain(), ["a", "b", "c"]);
+}
+
+#[test]
 fn a_circle_is_not_broken_while_something_in_it_is_only_to_be_woken() {
     let place = Place::new();
     let needs_y: (&str, &[&str]) = ("x-1-1-any", &["y"]);
