@@ -1,11 +1,11 @@
 //! Asking for builds: what becomes of a request, given what is in the spool already.
 
+mod made;
 mod succession;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::PathBuf;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::time::Duration;
 
 pub use super::decide::{Answer, Ask};
@@ -17,10 +17,9 @@ use crate::base::durable::{self, Shift};
 use crate::base::error::Kind;
 use crate::base::lock::Lock;
 use crate::base::{Clock, Error, Result};
-use crate::names::{
-    Arch, Id, Item, Name, Outcome, Package, Priority, Release, Revision, State, Tree, Version, Word,
-};
+use crate::names::{Arch, Id, Name, Outcome, Package, Priority, State};
 
+use made::{Made, What};
 pub(super) use succession::{come_back, supersede};
 
 /// Asks for builds, durably and as one batch: when it returns, every ticket of the answers is on the disk.
@@ -49,58 +48,6 @@ pub struct Batch<'a> {
     by_package: HashMap<Package, usize>,
     supersede: Vec<(Entry, Id)>,
     _lock: Lock,
-}
-
-/// A ticket that is written but has no name yet.
-struct Made {
-    priority: Priority,
-    id: Id,
-    arch: Arch,
-    /// Shared with the tickets for other architectures.
-    what: Rc<What>,
-    /// What it waits for.
-    blocker: Option<Name>,
-    /// A later ticket of the same batch asks for another version or revision of the same package.
-    superseded: Option<Id>,
-}
-
-/// What is built, but for the architecture.
-#[derive(PartialEq)]
-struct What {
-    tree: Tree,
-    name: Name,
-    version: Version,
-    release: Release,
-    revision: Revision,
-    depends: Arc<[Name]>,
-    batch: Option<Word>,
-}
-
-impl What {
-    fn of(ask: &Ask) -> Self {
-        Self {
-            tree: ask.tree.clone(),
-            name: ask.item.name.clone(),
-            version: ask.item.version.clone(),
-            release: ask.item.release.clone(),
-            revision: ask.revision.clone(),
-            depends: Arc::clone(&ask.depends),
-            batch: ask.batch.clone(),
-        }
-    }
-}
-
-impl Made {
-    fn item(&self) -> Item {
-        let What { name, version, release, .. } = &*self.what;
-        let (name, version, release) = (name.clone(), version.clone(), release.clone());
-        Item { name, version, release, arch: self.arch.clone() }
-    }
-
-    fn name(&self) -> TicketName {
-        let (tree, stand) = (self.what.tree.clone(), Stand::Waiting(None));
-        TicketName { priority: self.priority, id: self.id, tree, item: self.item(), epoch: 0, stand }
-    }
 }
 
 impl<'a> Batch<'a> {
@@ -133,16 +80,16 @@ impl<'a> Batch<'a> {
         let id =
             self.ids.next().ok_or_else(|| Error::wrong("a batch got more requests than were announced"))?;
         let package = ask.package();
-        let before = self.by_package.get(&package).and_then(|at| self.made.get(*at));
+        let before = self.asked_before(&package).next();
         if let Some(made) = before
-            && made.item() == ask.item
-            && (!ask.exact || made.what.revision == ask.revision)
+            && made.is_same(ask)
         {
             return Ok(Answer::There(made.name()));
         }
         // What this batch asked for makes way as what waited did: its successor is newer, and no less urgent.
         let before = before.map(|made| (made.id, made.priority));
-        let known = self.known(ask, &package)?;
+        let mut known = self.known(ask, &package)?;
+        known.extend(self.made_way(ask, &package));
         // Newer means asked for later, also when the clock was set back or has not ticked.
         let ids = known.iter().map(|known| &known.entry.name.id).chain(before.as_ref().map(|(id, _)| id));
         let id = id.after(ids.max());
@@ -234,16 +181,15 @@ impl<'a> Batch<'a> {
             durable::draft(&self.drafts.join(name.to_string()), text.as_bytes())?;
         }
         self.supersede.extend(replaced.into_iter().map(|entry| (entry, id)));
-        if let Some(before) = self.by_package.insert(package, self.made.len())
-            && let Some(before) = self.made.get_mut(before)
-        {
+        let before = self.by_package.insert(package, self.made.len());
+        if let Some(before) = before.and_then(|at| self.made.get_mut(at)) {
             before.superseded = Some(id);
         }
         let what = What::of(ask);
         let shared = self.made.last().map(|made| &made.what).filter(|last| ***last == what).map(Rc::clone);
         let what = shared.unwrap_or_else(|| Rc::new(what));
         let arch = ask.item.arch.clone();
-        self.made.push(Made { priority, id, arch, what, blocker: None, superseded: None });
+        self.made.push(Made { priority, id, arch, what, blocker: None, before, superseded: None });
         Ok(Answer::Made(name))
     }
 

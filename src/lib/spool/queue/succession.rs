@@ -1,16 +1,32 @@
 //! Which of the waiting tickets of one package makes way for which.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use super::Batch;
+use super::super::decide::Known;
+use super::{Ask, Batch, Made};
 use crate::base::durable::{self, Shift};
 use crate::base::error::readable;
 use crate::base::{Clock, Result};
-use crate::names::{Id, Outcome, State};
+use crate::names::{Id, Outcome, Package, State};
 use crate::spool::report::{blank, file};
 use crate::spool::{Entry, Look, Report, Spool, Stand, TicketName, shelf};
 
 impl Batch<'_> {
+    /// What this batch has asked for of a package, the last first: all but that one make way.
+    pub(super) fn asked_before(&self, package: &Package) -> impl Iterator<Item = &Made> {
+        let last = self.by_package.get(package).and_then(|at| self.made.get(*at));
+        std::iter::successors(last, |made| self.made.get(made.before?))
+    }
+
+    /// The same as what is asked for, if this batch has asked for it and then for something else in its place: that was
+    /// superseded after whatever else has ended.
+    pub(super) fn made_way(&self, ask: &Ask, package: &Package) -> Option<Known> {
+        let made = self.asked_before(package).skip(1).find(|made| made.is_same(ask))?;
+        let name = made.name().standing(Stand::Done(Outcome::Superseded));
+        let entry = Entry { name, builder: None, path: PathBuf::new() };
+        Some(Known { entry, revision: Some(made.what.revision.clone()) })
+    }
+
     /// The ticket may have been put by somebody who had no room, or no time, to end those before it.
     pub(super) fn finish_superseding(&mut self, entry: &Entry) -> Result<()> {
         let Some(ticket) = readable(entry.ticket())? else { return Ok(()) };
