@@ -239,6 +239,9 @@ impl<'a> Batch<'a> {
     /// What waits for something is parked; not what makes way at once, whose needs are not those of its successor.
     fn park(&mut self) -> Result<()> {
         let needed: HashSet<&Name> = self.made.iter().flat_map(|made| made.what.depends.iter()).collect();
+        if needed.is_empty() {
+            return Ok(());
+        }
         let stays = |made: &Made| made.superseded.is_none();
         for made in self.made.iter().filter(|made| stays(made)) {
             // What others wait for already may close a circle with them, or open one, in place of what it supersedes.
