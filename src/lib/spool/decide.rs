@@ -45,6 +45,11 @@ impl Ask {
     pub(super) fn package(&self) -> Package {
         Package { tree: self.tree.clone(), name: self.item.name.clone(), arch: self.item.arch.clone() }
     }
+
+    /// Tells whether what is asked for is this.
+    pub(super) fn is_for(&self, item: &Item, revision: Option<&Revision>) -> bool {
+        *item == self.item && (!self.exact || revision == Some(&self.revision))
+    }
 }
 
 /// What became of a request.
@@ -105,7 +110,7 @@ pub(super) fn decide(known: &[Known], ask: &Ask) -> Decision {
 }
 
 pub(super) fn is_same(known: &Known, ask: &Ask) -> bool {
-    known.entry.name.item == ask.item && (!ask.exact || known.revision.as_ref() == Some(&ask.revision))
+    ask.is_for(&known.entry.name.item, known.revision.as_ref())
 }
 
 fn refusal(last: Option<&Known>, ask: &Ask) -> Option<String> {

@@ -321,4 +321,4 @@ pub fn parked_for(spool: &Spool, entry: &Entry) -> Option<Name> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

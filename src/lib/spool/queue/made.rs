@@ -55,9 +55,9 @@ impl Made {
         Item { name, version, release, arch: self.arch.clone() }
     }
 
-    /// Tells whether this is what is asked for, as [`is_same`](super::is_same) does of what is in the spool.
+    /// Tells whether this is what is asked for.
     pub fn is_same(&self, ask: &Ask) -> bool {
-        self.item() == ask.item && (!ask.exact || self.what.revision == ask.revision)
+        ask.is_for(&self.item(), Some(&self.what.revision))
     }
 
     pub fn name(&self) -> TicketName {

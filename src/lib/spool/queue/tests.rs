@@ -2,7 +2,8 @@
 
 use super::super::claim::{self, Request};
 use super::super::decide::tests::ask;
-use super::super::report::{self, Ending};
+use super::super::report;
+use super::super::waiting::tests::failed;
 use super::*;
 
 fn request() -> Request {
@@ -65,16 +66,7 @@ fn a_batch_is_answered_as_its_requests_are_one_after_the_other() {
         let clock = Clock::system();
         enqueue(&spool, &[asked("gcc-1-1-x86_64", "aaaa", true)], &clock, Duration::ZERO).unwrap();
         let claimed = claim::take(&spool, &request(), &clock).unwrap().remove(0);
-        let ending = Ending {
-            outcome: Outcome::Failed,
-            stage: None,
-            reason: String::new(),
-            exit: None,
-            host: String::new(),
-            log: None,
-            files: Vec::new(),
-        };
-        report::end(&spool, &claimed.claim, &ending, &Default::default(), &clock).unwrap();
+        report::end(&spool, &claimed.claim, &failed(), &Default::default(), &clock).unwrap();
         for requests in requests.chunks(size) {
             let answers = enqueue(&spool, requests, &clock, Duration::ZERO).unwrap();
             assert!(answers.iter().all(|answer| matches!(answer, Answer::Made(_))), "{size}: {answers:?}");

@@ -13,6 +13,19 @@ use crate::base::Clock;
 use crate::config::TroubleSection;
 use crate::names::Instance;
 
+/// The end of a build that failed, without a log.
+pub(in crate::spool) fn failed() -> Ending {
+    Ending {
+        outcome: Outcome::Failed,
+        stage: None,
+        reason: String::new(),
+        exit: None,
+        host: String::new(),
+        log: None,
+        files: Vec::new(),
+    }
+}
+
 struct Place {
     spool: Spool,
     /// Seconds gone by.
@@ -57,17 +70,8 @@ impl Place {
     }
 
     fn end(&self, claimed: &Claimed) -> String {
-        let ending = Ending {
-            outcome: Outcome::Failed,
-            stage: None,
-            reason: String::new(),
-            exit: None,
-            host: String::new(),
-            log: None,
-            files: Vec::new(),
-        };
         let trouble = TroubleSection::default();
-        report::end(&self.spool, &claimed.claim, &ending, &trouble, &self.clock()).unwrap();
+        report::end(&self.spool, &claimed.claim, &failed(), &trouble, &self.clock()).unwrap();
         claimed.ticket.name.to_string()
     }
 
