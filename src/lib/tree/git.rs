@@ -117,24 +117,29 @@ fn export_some<'a>(
     wanted: &'a [(String, String)],
     into: &Path,
 ) -> Result<&'a [(String, String)]> {
-    let missing = || Error::wrong(format!("cannot {what}: git does not know its own object"));
+    let damaged = |why: String| {
+        Error::wrong(format!("cannot {what}: {why}")).hint("git fsck, run there, says what is damaged")
+    };
     let names: String = wanted.iter().map(|(_, object)| format!("{object}\n")).collect();
     command.stdin(child::letter(names.as_bytes()).map_err(unread(what))?);
     let rest = heard(command, what, |pipe| {
         let mut answers = BufReader::with_capacity(64 << 10, pipe);
         let mut rest = wanted;
-        while let Some(((path, _), after)) = rest.split_first() {
+        while let Some(((path, object), after)) = rest.split_first() {
             rest = after;
             match content(&mut answers).map_err(unread(what))? {
                 Answer::Content(bytes) => export::write(into, path, &bytes)?,
                 Answer::TooLarge => break,
-                Answer::Missing => return Err(missing()),
+                Answer::Missing => {
+                    let shown = crate::base::output::inert(path);
+                    return Err(damaged(format!("git does not have {shown}, object {object}")));
+                }
                 Answer::End => return Ok(None),
             }
         }
         Ok(Some(rest))
     })?;
-    rest.ok_or_else(missing)
+    rest.ok_or_else(|| damaged("git ended before it had answered".to_owned()))
 }
 
 enum Answer {
@@ -298,7 +303,11 @@ mod tests {
     fn an_object_that_git_does_not_have_stays_so() {
         let error = exported("sed 's/$/ missing/'; seq 100000");
         assert!(!error.may_pass(), "{error}");
-        assert_eq!(error.to_string(), "cannot read files of /t: git does not know its own object");
+        assert_eq!(error.to_string(), "cannot read files of /t: git does not have a/FrugalBuild, object 1");
+        assert_eq!(
+            exported("exit 0").to_string(),
+            "cannot read files of /t: git ended before it had answered"
+        );
     }
 
     #[test]
