@@ -231,41 +231,49 @@ fn put(
     }
     let mut batch = Batch::begin(spool, wanted.len(), clock, asker.patience)?;
     answers.reserve_exact(wanted.len());
-    let mut members = Vec::new();
+    let earlier = answers.len();
     for (done, one) in wanted.iter().enumerate() {
         let ask = one.ask(wish, asker)?;
         let ticket = match batch.ask(&ask)? {
-            Answer::Made(name) | Answer::There(name) => {
-                members.push((one, Member { id: name.id, tree: name.tree, item: name.item.clone() }));
-                Ok((name.id, name.item))
-            }
+            Answer::Made(name) | Answer::There(name) => Ok((name.id, name.item)),
             Answer::Refused(why) => Err(Error::no(why)),
         };
         answers.push(Answered { ticket });
         (asker.progress)("ticket", done + 1, wanted.len());
     }
     if let (Some(name), true) = (&wish.batch, wish.hold_publish) {
-        hold_back(spool, name, &members, clock)?;
+        let asked = wanted.iter().zip(answers.iter().skip(earlier));
+        let tickets = asked.filter_map(|(one, answer)| Some((one, answer.ticket.as_ref().ok()?)));
+        hold_back(spool, name, tickets, clock)?;
     }
     batch.finish()
 }
 
 /// Says, before any of it has its name, that the batch is held back. Where nobody but the package directory has what was
 /// built, nothing of it can wait for another of it: it would wait for ever.
-fn hold_back(spool: &Spool, batch: &Word, members: &[(&One, Member)], clock: &Clock) -> Result<()> {
+fn hold_back<'t>(
+    spool: &Spool,
+    batch: &Word,
+    tickets: impl Iterator<Item = (&'t One<'t>, &'t (Id, Item))> + Clone,
+    clock: &Clock,
+) -> Result<()> {
     let names: HashSet<(&Tree, &Name)> =
-        members.iter().map(|(_, member)| (&member.tree, &member.item.name)).collect();
-    for (one, member) in members.iter().filter(|(one, _)| one.all.section.staging.is_empty()) {
-        if let Some(needed) = one.all.needs.iter().find(|needed| names.contains(&(&member.tree, *needed))) {
-            let (tree, name) = (&member.tree, &member.item.name);
+        tickets.clone().map(|(one, (_, item))| (one.all.tree, &item.name)).collect();
+    for (one, (_, item)) in tickets.clone().filter(|(one, _)| one.all.section.staging.is_empty()) {
+        let (tree, name) = (one.all.tree, &item.name);
+        if let Some(needed) = one.all.needs.iter().find(|needed| names.contains(&(tree, *needed))) {
             let why = format!("cannot hold back batch {batch}: {name} needs {needed} of the same batch");
             return Err(Error::wrong(why).hint(format!(
                 "say where builders find what is held back: tree.{tree}.staging, see syncpkg.toml(5)"
             )));
         }
     }
-    let members: Vec<Member> = members.iter().map(|(_, member)| member.clone()).collect();
-    if members.is_empty() { Ok(()) } else { batch::hold(spool, batch, &members, clock) }
+    let member = |(one, (id, item)): (&One, &(Id, Item))| Member {
+        id: *id,
+        tree: one.all.tree.clone(),
+        item: item.clone(),
+    };
+    batch::hold(spool, batch, tickets.map(member), clock)
 }
 
 /// A recipe that somebody wants for one architecture.

@@ -39,13 +39,15 @@ impl Member {
     }
 }
 
-/// Holds back `batch`, to which `members` belong, and those of the lists that are there.
+/// Holds back `batch`, to which `members` belong, if there are any, and those of the lists that are there.
 ///
 /// # Errors
 /// A failing system call.
-pub fn hold(spool: &Spool, batch: &Word, members: &[Member], clock: &Clock) -> Result<()> {
-    let lines: String =
-        members.iter().map(|Member { id, tree, item }| format!("{id} {tree} {item}\n")).collect();
+pub fn hold(spool: &Spool, batch: &Word, members: impl Iterator<Item = Member>, clock: &Clock) -> Result<()> {
+    let lines: String = members.map(|Member { id, tree, item }| format!("{id} {tree} {item}\n")).collect();
+    if lines.is_empty() {
+        return Ok(());
+    }
     let path = directory(spool, batch).join(Id::new(clock.now()).as_str());
     match durable::put(&spool.tmp(), &path, lines.as_bytes())? {
         durable::Put::Made | durable::Put::Same => Ok(()),
@@ -323,7 +325,7 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         let spool = Spool::create(&place.path().join("spool")).unwrap();
         let line = "20261122-120000-000-bbbbbb current gcc-1-1-x86_64";
-        hold(&spool, &"b".parse().unwrap(), &[Member::read(line).unwrap()], &Clock::system()).unwrap();
+        hold(&spool, &"b".parse().unwrap(), Member::read(line).into_iter(), &Clock::system()).unwrap();
         let held = HeldBack::read(&spool).unwrap();
         let name = |id: &str, item: &str| format!("5,{id},current,{item},e0").parse::<TicketName>().unwrap();
         let holds = |id: &str, item: &str| held.holds(&name(id, item)).is_some();
