@@ -151,6 +151,23 @@ fn the_daemon_acts_at_once_and_then_rests() {
     Farm::end(&mut daemon);
 }
 
+#[test]
+fn what_the_round_met_before_its_ticket_had_ended_is_published_as_soon_as_it_has() {
+    let farm = Farm::new();
+    farm.push("gcc", "");
+    let claim = farm.claim("b1");
+    // As a report leaves it just before the ticket ends.
+    let attempt = format!("{}.1", claim.id);
+    fs::create_dir(farm.at(&format!("spool/hold/{attempt}"))).unwrap();
+    fs::write(farm.at(&format!("spool/hold/{attempt}/gcc-1-1-x86_64.pkg.tar.gz")), "gcc").unwrap();
+    fs::write(farm.at(&format!("spool/owed/{attempt}.built")), "").unwrap();
+    let mut daemon = farm.start("syncpkgd");
+    until("the first round", 20, || farm.at("spool/cache/round").exists());
+    farm.built(&claim, "gcc");
+    until("it is published", 20, || farm.at("packages/gcc-1-1-x86_64.pkg.tar.gz").exists());
+    Farm::end(&mut daemon);
+}
+
 /// A farm that keeps `keep` earlier versions, with a database that names the newest of each package.
 fn keeping(keep: usize) -> Farm {
     let farm = Farm::new();

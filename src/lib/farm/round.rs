@@ -200,7 +200,7 @@ pub fn keep_going(mut config: Config, spool: &Spool, service: &dyn Service, cloc
     while service.ends() == 0 {
         spool.stays()?;
         spool.restore()?;
-        let (mut watch, start) = (Watch::on(&places)?, Instant::now());
+        let (mut watch, start) = (Watch::on(&places)?.bell(&spool.at("done"))?, Instant::now());
         let rest = match go(&config, spool, &|doing| service.lives(doing), clock) {
             Ok(Some(round)) => {
                 told(&round, service);

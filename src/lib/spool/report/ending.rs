@@ -122,6 +122,8 @@ fn conclude(spool: &Spool, entry: &Entry, target: &TicketName, clock: &Clock) ->
         Stand::Building(_) | Stand::Done(_) => {
             let ended = Entry { name: target.clone(), builder: None, path: spool.done(target) };
             let moved = durable::shift(&entry.path, &ended.path)?;
+            // A round that met its packages or its note before this moment passed them over.
+            durable::ring(&spool.at("done"))?;
             waiting::settle(spool, &ended).map(|()| moved)
         }
     }
