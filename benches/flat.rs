@@ -1,5 +1,5 @@
 //! Whether the cost of each operation stays the same when more is waiting: 100, 100,000 and (with the word `million`
-//! as an operand) 1,000,000 tickets, nine in ten of which wait for a dependency; or when as many have ended. In turns,
+//! as an operand) 1,000,000 tickets, nine in ten of which wait for a dependency and all of which are held back; or when as many have ended. In turns,
 //! medians.
 
 mod stage;

@@ -1,4 +1,4 @@
-//! How much memory the programs take with 100,000 tickets waiting, nine in ten of them for a dependency. What Python
+//! How much memory the programs take with 100,000 tickets waiting, nine in ten of them for a dependency, all held back. What Python
 //! had when it started them counts too: `true` shows how much that is. The mass rebuild asks for another 100,008 in one go.
 
 mod stage;
@@ -40,7 +40,7 @@ fn main() -> Done {
         ("syncpkg-why", "before11"),
         ("syncpkg-ls", "--json"),
         ("syncpkg-check", ""),
-        ("syncpkg-enqueue", &format!("--spool {} -", empty.display())),
+        ("syncpkg-enqueue", &format!("--spool {} --batch b --hold-publish -", empty.display())),
     ] {
         let stdin = if words.ends_with('-') { &lines } else { Path::new("/dev/null") };
         let (peak, status) = peak(&config, name, words, stdin)?;

@@ -10,11 +10,11 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use syncpkg::base::Clock;
-use syncpkg::names::{Builder, Instance, Name, Outcome, Priority};
-use syncpkg::spool::Spool;
+use syncpkg::names::{Builder, Id, Instance, Name, Outcome, Priority};
 use syncpkg::spool::claim::{self, Claimed, Request};
 use syncpkg::spool::queue::{self, Ask};
 use syncpkg::spool::report::{self, Ending};
+use syncpkg::spool::{Spool, batch};
 
 pub type Done<T = ()> = Result<T, Box<dyn Error>>;
 
@@ -93,7 +93,8 @@ pub fn median(times: &mut [Duration]) -> f64 {
     times.get(times.len() / 2).copied().unwrap_or_default().as_secs_f64() * 1e6
 }
 
-/// Asks for `count` packages; nine in ten wait for the first. Returns how long that took.
+/// Asks for `count` packages; nine in ten wait for the first, and all belong to a batch that is held back. Returns how long
+/// that took.
 pub fn fill(spool: &Spool, count: usize) -> Done<Duration> {
     let start = Instant::now();
     for first in (0..count).step_by(20_000) {
@@ -103,6 +104,10 @@ pub fn fill(spool: &Spool, count: usize) -> Done<Duration> {
         });
         let asks = asks.collect::<Done<Vec<Ask>>>()?;
         queue::enqueue(spool, &asks, &Clock::system(), Duration::ZERO)?;
+        let asked: Vec<_> = asks.into_iter().map(|ask| (Id::new(Clock::system().now()), ask.item)).collect();
+        let tree = "current".parse()?;
+        let tickets = asked.iter().map(|ticket| (&tree, ticket)).collect();
+        batch::hold(spool, &"b".parse()?, tickets, &Clock::system())?;
     }
     Ok(start.elapsed())
 }

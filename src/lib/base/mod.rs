@@ -13,6 +13,7 @@ pub mod output;
 pub mod random;
 mod regular;
 pub mod screen;
+pub mod sorted;
 mod together;
 pub mod watch;
 

@@ -19,9 +19,8 @@ use crate::base::output::{Progress, SILENT, inert};
 use crate::base::{Clock, Error, Result};
 use crate::config::{Config, TreeSection};
 use crate::names::{Arch, Id, Item, Name, Priority, Revision, Tree, Word};
-use crate::spool::Spool;
-use crate::spool::batch::{self, Member};
 use crate::spool::queue::{Answer, Ask, Batch};
+use crate::spool::{Spool, batch};
 use crate::tree::{self, Desk, Recipe};
 
 /// What became of one version that was asked for, or of an operand that came to nothing.
@@ -257,9 +256,10 @@ fn hold_back<'t>(
     tickets: impl Iterator<Item = (&'t One<'t>, &'t (Id, Item))> + Clone,
     clock: &Clock,
 ) -> Result<()> {
+    let alone = |(one, _): &(&One, &(Id, Item))| one.all.section.staging.is_empty();
     let names: HashSet<(&Tree, &Name)> =
-        tickets.clone().map(|(one, (_, item))| (one.all.tree, &item.name)).collect();
-    for (one, (_, item)) in tickets.clone().filter(|(one, _)| one.all.section.staging.is_empty()) {
+        tickets.clone().filter(alone).map(|(one, (_, item))| (one.all.tree, &item.name)).collect();
+    for (one, (_, item)) in tickets.clone().filter(alone) {
         let (tree, name) = (one.all.tree, &item.name);
         if let Some(needed) = one.all.needs.iter().find(|needed| names.contains(&(tree, *needed))) {
             let why = format!("cannot hold back batch {batch}: {name} needs {needed} of the same batch");
@@ -268,12 +268,8 @@ fn hold_back<'t>(
             )));
         }
     }
-    let member = |(one, (id, item)): (&One, &(Id, Item))| Member {
-        id: *id,
-        tree: one.all.tree.clone(),
-        item: item.clone(),
-    };
-    batch::hold(spool, batch, tickets.map(member), clock)
+    drop(names);
+    batch::hold(spool, batch, tickets.map(|(one, ticket)| (one.all.tree, ticket)).collect(), clock)
 }
 
 /// A recipe that somebody wants for one architecture.

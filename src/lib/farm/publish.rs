@@ -21,7 +21,6 @@ use crate::base::{Error, Result, child, lock};
 use crate::config::{Config, TreeSection};
 use crate::mail::hooked;
 use crate::names::{Arch, Name, State, Tree};
-use crate::spool::batch::HeldBack;
 use crate::spool::{Entry, History, Product, Report, Spool, Ticket, list, product, report, waiting};
 use crate::tree::{self, Desk, Reading, Repository};
 
@@ -71,19 +70,14 @@ struct Work<'a> {
 /// Something that cannot be read just now.
 pub(super) fn foresee(config: &Config, spool: &Spool, desk: &Desk) -> Result<Vec<String>> {
     let held = held(spool)?;
-    let (held_back, mut lines) = (HeldBack::read(spool)?, Vec::new());
+    let (back, mut lines) = (Back::look(spool, &held)?, Vec::new());
     for (tree, held) in &held {
         for (one, verdict) in judged(config, spool, tree, held, desk)? {
             let item = &one.entry.name.item;
-            let back = match held_back.holds(&one.entry.name) {
-                Some(batch) => held_back.why(spool, batch)?,
-                None => None,
-            };
-            lines.push(match (verdict, back) {
+            lines.push(match (verdict, back.of(&one.entry)) {
                 (Verdict::Wanted, None) => format!("publish {item}"),
-                (Verdict::Wanted, Some(why)) | (Verdict::NotNow(why) | Verdict::Never(why), _) => {
-                    format!("not publish {item}: {why}")
-                }
+                (Verdict::Wanted, Some((_, why))) => format!("not publish {item}: {why}"),
+                (Verdict::NotNow(why) | Verdict::Never(why), _) => format!("not publish {item}: {why}"),
             });
         }
     }
@@ -140,6 +134,7 @@ impl Work<'_> {
     fn all(&mut self) -> Result<()> {
         let held = held(self.spool)?;
         let back = Back::look(self.spool, &held)?;
+        back.release(self.spool)?;
         for (tree, held) in held {
             if let Err(error) = self.of_tree(&tree, &held, &back) {
                 held.iter().try_for_each(|held| postpone(self.spool, &held.entry, &error.to_string()))?;

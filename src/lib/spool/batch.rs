@@ -5,49 +5,61 @@
 //! batch on: whatever takes that ticket's place does too. Invariant: a list is on the disk before the tickets that it
 //! names have their names, so nothing of a batch is published before it is known to be held back. Refuses: publishing.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::HashSet;
+use std::fs::File;
+use std::io::{BufRead, BufReader, Cursor};
 use std::path::PathBuf;
 
 use super::{History, Look, Spool, Stand, Ticket, TicketName, list};
 use crate::base::error::readable;
-use crate::base::{Clock, Error, Result, durable};
+use crate::base::{Clock, Error, Result, durable, sorted};
 use crate::names::{Id, Item, Outcome, Package, State, Tree, Word};
 
-/// The largest list that is read, bytes.
-const LARGEST: u64 = 64 << 20;
+/// A list up to this length, bytes, is read whole.
+const SHORT: u64 = 64 << 10;
 
-/// A ticket that belongs to a batch; a line of its list, `ID TREE NAME-VERSION-RELEASE-ARCH`.
+/// More than a line of a list usually takes, bytes.
+const LINE: usize = 96;
+
+/// What belongs to a batch: a package, from a ticket on; a line of its list, `TREE NAME ARCH ID`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Member {
-    /// The ticket.
+    /// The package.
+    pub package: Package,
+    /// The ticket that was asked for with the batch.
     pub id: Id,
-    /// Its tree.
-    pub tree: Tree,
-    /// What it asks for.
-    pub item: Item,
 }
 
 impl Member {
-    fn package(&self) -> Package {
-        Package { tree: self.tree.clone(), name: self.item.name.clone(), arch: self.item.arch.clone() }
-    }
-
-    fn read(line: &str) -> Option<Self> {
-        let words: Vec<&str> = line.split(' ').collect();
-        let [id, tree, item] = words[..] else { return None };
-        Some(Self { id: id.parse().ok()?, tree: tree.parse().ok()?, item: item.parse().ok()? })
+    fn read(line: &[u8]) -> Option<Self> {
+        let words: Vec<&str> = std::str::from_utf8(line).ok()?.split(' ').collect();
+        let [tree, name, arch, id] = words[..] else { return None };
+        let package =
+            Package { tree: tree.parse().ok()?, name: name.parse().ok()?, arch: arch.parse().ok()? };
+        Some(Self { package, id: id.parse().ok()? })
     }
 }
 
-/// Holds back `batch`, to which `members` belong, if there are any, and those of the lists that are there.
+/// Holds back `batch`, to which `tickets` of these trees belong, if there are any, and those of the lists that are there.
 ///
 /// # Errors
 /// A failing system call.
-pub fn hold(spool: &Spool, batch: &Word, members: impl Iterator<Item = Member>, clock: &Clock) -> Result<()> {
-    let lines: String = members.map(|Member { id, tree, item }| format!("{id} {tree} {item}\n")).collect();
-    if lines.is_empty() {
+pub fn hold(
+    spool: &Spool,
+    batch: &Word,
+    mut tickets: Vec<(&Tree, &(Id, Item))>,
+    clock: &Clock,
+) -> Result<()> {
+    if tickets.is_empty() {
         return Ok(());
     }
+    // As their lines are in order: a space comes before all that a name may have.
+    tickets.sort_unstable_by_key(|&(tree, (id, item))| (tree, &item.name, &item.arch, id));
+    let line =
+        |(tree, (id, Item { name, arch, .. })): &(&Tree, &(Id, Item))| format!("{tree} {name} {arch} {id}\n");
+    // What is not filled takes no memory; growing would.
+    let mut lines = String::with_capacity(tickets.len() * LINE);
+    lines.extend(tickets.iter().map(line));
     let path = directory(spool, batch).join(Id::new(clock.now()).as_str());
     match durable::put(&spool.tmp(), &path, lines.as_bytes())? {
         durable::Put::Made | durable::Put::Same => Ok(()),
@@ -96,7 +108,7 @@ pub fn unstage(spool: &Spool, batch: &Word, id: &Id) -> Result<()> {
 /// A directory that cannot be read.
 pub fn staged_in(spool: &Spool, id: &Id) -> Result<Vec<Word>> {
     let mut found = Vec::new();
-    for batch in list::directories::<Word>(&spool.at("batch"))? {
+    for batch in batches(spool)? {
         if is_staged(spool, &batch, id)? {
             found.push(batch);
         }
@@ -104,87 +116,144 @@ pub fn staged_in(spool: &Spool, id: &Id) -> Result<Vec<Word>> {
     Ok(found)
 }
 
-/// The batches that are held back.
-#[derive(Debug, Default)]
-pub struct HeldBack {
-    batches: BTreeMap<Word, Held>,
-    /// Since which ticket a package belongs to which batch.
-    by_package: HashMap<Package, Vec<(Id, Word)>>,
+/// The batches that are held back, to look up single tickets in: the cost does not grow with the lists.
+#[derive(Debug)]
+pub struct HeldBack(Vec<List>);
+
+/// A list of a batch, opened.
+#[derive(Debug)]
+struct List {
+    batch: Word,
+    path: PathBuf,
+    /// Bytes.
+    length: u64,
+    content: Content,
 }
 
-/// One batch.
-#[derive(Debug, Default)]
-struct Held {
-    members: Vec<Member>,
-    /// Something in a list cannot be read: who knows what belongs to it?
-    is_damaged: bool,
+#[derive(Debug)]
+enum Content {
+    Read(Vec<u8>),
+    /// Too long to be read for one line of it.
+    Open(File),
 }
 
 impl HeldBack {
-    /// Reads the lists.
+    /// Opens the lists.
     ///
     /// # Errors
     /// One that cannot be read just now.
-    pub fn read(spool: &Spool) -> Result<Self> {
-        let mut all = Self::default();
-        for batch in list::directories::<Word>(&spool.at("batch"))? {
-            let held = read(spool, &batch)?;
-            if held.members.is_empty() && !held.is_damaged {
-                continue;
+    pub fn open(spool: &Spool) -> Result<Self> {
+        let mut all = Vec::new();
+        for batch in batches(spool)? {
+            for path in lists(spool, &batch)? {
+                // One that is gone was let go; one that is damaged keeps back what is built, and nobody waits for it.
+                all.extend(readable(List::open(&batch, path))?);
             }
-            for member in &held.members {
-                all.by_package.entry(member.package()).or_default().push((member.id, batch.clone()));
-            }
-            all.batches.insert(batch, held);
         }
-        Ok(all)
+        Ok(Self(all))
     }
 
     /// Returns the batch that a ticket belongs to: one that is held back, else the one it was asked for with.
-    pub fn batch_of(&self, name: &TicketName, ticket: Option<&Word>) -> Option<Word> {
-        self.holds(name).or(ticket).cloned()
-    }
-
-    /// Returns the batch with which a ticket is held back; none if it is not.
-    pub fn holds(&self, name: &TicketName) -> Option<&Word> {
-        if self.by_package.is_empty() {
-            return None;
-        }
-        let since = self.by_package.get(&name.package())?;
-        since.iter().find(|(id, _)| *id <= name.id).map(|(_, batch)| batch)
-    }
-
-    /// Says what keeps `batch` back; none when all of it is built. What was never asked for, for its maker was killed, and
-    /// what somebody has removed, keeps nothing back.
     ///
     /// # Errors
-    /// A directory that cannot be read.
-    pub fn why(&self, spool: &Spool, batch: &Word) -> Result<Option<String>> {
-        let Some(held) = self.batches.get(batch) else { return Ok(None) };
-        if held.is_damaged {
-            return Ok(Some(format!(
-                "batch {batch} is held back, and a list of it is damaged: syncpkg-check"
-            )));
-        }
-        let (mut look, mut open, mut built) = (Look::new(spool), Vec::new(), 0);
-        let mut seen = BTreeSet::new();
-        for member in &held.members {
-            if !seen.insert(member.package()) {
-                continue;
-            }
-            match state(spool, &mut look, member)? {
-                Some(State::Built) => built += 1,
-                Some(state) => open.push(format!("{} {}", member.item.name, verb(state))),
-                None => {}
+    /// A list that cannot be read just now.
+    pub fn batch_of(&self, name: &TicketName, ticket: Option<&Word>) -> Result<Option<Word>> {
+        for list in &self.0 {
+            if list.has(&name.package(), &name.id)? {
+                return Ok(Some(list.batch.clone()));
             }
         }
-        Ok((!open.is_empty()).then(|| said(batch, built, &open)))
+        Ok(ticket.cloned())
+    }
+}
+
+impl List {
+    fn open(batch: &Word, path: PathBuf) -> Result<Self> {
+        let file = durable::open_regular(&path)?;
+        let length = file.metadata().map_err(|source| Error::io("read", &path, source))?.len();
+        let content = match length {
+            0..=SHORT => Content::Read(durable::read_open(file, &path, SHORT)?),
+            _ => Content::Open(file),
+        };
+        Ok(Self { batch: batch.clone(), path, length, content })
     }
 
-    /// Returns the batches that are held back.
-    pub fn batches(&self) -> impl Iterator<Item = &Word> {
-        self.batches.keys()
+    /// Tells whether a ticket of `package` belongs to the batch: it began with it, or comes after one that did.
+    fn has(&self, package: &Package, ticket: &Id) -> Result<bool> {
+        let Package { tree, name, arch } = package;
+        let key = format!("{tree} {name} {arch} ");
+        let lines = match &self.content {
+            Content::Read(bytes) => sorted::lines(&mut Cursor::new(bytes), self.length, key.as_bytes()),
+            Content::Open(file) => sorted::lines(&mut &*file, self.length, key.as_bytes()),
+        };
+        let lines = lines.map_err(|source| Error::io("read", &self.path, source))?;
+        Ok(lines.iter().filter_map(|line| Member::read(line)).any(|member| member.id <= *ticket))
     }
+}
+
+/// Returns the batches of which there is something.
+///
+/// # Errors
+/// A directory that cannot be read.
+pub fn batches(spool: &Spool) -> Result<Vec<Word>> {
+    list::directories(&spool.at("batch"))
+}
+
+/// Calls `each` with what belongs to `batch`. Returns whether that is all: of a list that is damaged or not in order,
+/// something may be missed by whoever looks into it.
+///
+/// # Errors
+/// A list that cannot be read just now; what `each` returns.
+pub fn members(spool: &Spool, batch: &Word, mut each: impl FnMut(Member) -> Result<()>) -> Result<bool> {
+    let mut is_all = true;
+    for path in lists(spool, batch)? {
+        // Let go of since it was listed.
+        let Some(file) = readable(durable::open_regular(&path))? else {
+            is_all &= !durable::present(&path)?;
+            continue;
+        };
+        let mut last = Vec::new();
+        for line in BufReader::new(file).split(b'\n') {
+            let line = line.map_err(|source| Error::io("read", &path, source))?;
+            is_all &= line >= last;
+            match Member::read(&line) {
+                Some(member) => each(member)?,
+                None => is_all = false,
+            }
+            last = line;
+        }
+    }
+    Ok(is_all)
+}
+
+/// Says what keeps `batch` back; none when all of it is built. What was never asked for, for its maker was killed, and
+/// what somebody has removed, keeps nothing back.
+///
+/// # Errors
+/// A directory or a list that cannot be read.
+pub fn why(spool: &Spool, batch: &Word) -> Result<Option<String>> {
+    let (mut look, mut seen, mut built) = (Look::new(spool), HashSet::new(), 0);
+    let (mut ended, mut open) = (Vec::new(), Vec::new());
+    let is_all = members(spool, batch, |member| {
+        if seen.contains(&member.package) {
+            return Ok(());
+        }
+        let said = |state| format!("{} {}", member.package.name, verb(state));
+        match state(spool, &mut look, &member)? {
+            Some(State::Built) => built += 1,
+            Some(state @ (State::Waiting | State::Building)) => open.push(said(state)),
+            Some(state) => ended.push(said(state)),
+            None => {}
+        }
+        seen.insert(member.package);
+        Ok(())
+    })?;
+    if !is_all {
+        return Ok(Some(format!("batch {batch} is held back, and a list of it is damaged: syncpkg-check")));
+    }
+    // What goes on only when somebody acts comes first.
+    ended.append(&mut open);
+    Ok((!ended.is_empty()).then(|| said(batch, built, &ended)))
 }
 
 /// What is said of what is built and held back: the admin has nothing to do about that.
@@ -217,15 +286,15 @@ fn verb(state: State) -> &'static str {
 
 /// Returns what a member, or what took its place, has come to.
 fn state(spool: &Spool, look: &mut Look, member: &Member) -> Result<Option<State>> {
-    let package = member.package();
+    let Package { tree, name, arch } = &member.package;
     // What is unfinished first: a ticket moves on from there.
-    let unfinished = look.unfinished(&package)?;
+    let unfinished = look.unfinished(&member.package)?;
     let ours = unfinished.iter().filter(|entry| entry.name.id >= member.id);
     let open = |state: &State| matches!(state, State::Waiting | State::Building);
     if let Some(state) = ours.map(super::Entry::state).find(open) {
         return Ok(Some(state));
     }
-    let history = History::of(spool, &package.tree, &package.name)?.of_arch(&package.arch);
+    let history = History::of(spool, tree, name)?.of_arch(arch);
     let superseded = Stand::Done(Outcome::Superseded);
     let last = history.entries().rev().find(|entry| entry.name.stand != superseded);
     Ok(last.filter(|entry| entry.name.id >= member.id).map(|entry| entry.state()))
@@ -250,31 +319,13 @@ fn lists(spool: &Spool, batch: &Word) -> Result<Vec<PathBuf>> {
         .collect())
 }
 
-fn read(spool: &Spool, batch: &Word) -> Result<Held> {
-    let mut held = Held::default();
-    for path in lists(spool, batch)? {
-        // Let go of since it was listed.
-        let Some(bytes) = readable(durable::read(&path, LARGEST))? else {
-            held.is_damaged |= durable::present(&path)?;
-            continue;
-        };
-        for line in bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
-            match std::str::from_utf8(line).ok().and_then(Member::read) {
-                Some(member) => held.members.push(member),
-                None => held.is_damaged = true,
-            }
-        }
-    }
-    Ok(held)
-}
-
 /// Returns what lies in `batch/` and is no list, no note, or cannot be read: where, and what is wrong with it.
 ///
 /// # Errors
 /// A directory that cannot be read.
 pub(super) fn strange(spool: &Spool) -> Result<Vec<(PathBuf, &'static str)>> {
     let mut found = Vec::new();
-    for batch in list::directories::<Word>(&spool.at("batch"))? {
+    for batch in batches(spool)? {
         for name in list::names(&directory(spool, &batch))? {
             if name.strip_suffix(".staged").unwrap_or(&name).parse::<Id>().is_err() {
                 found.push((
@@ -283,7 +334,7 @@ pub(super) fn strange(spool: &Spool) -> Result<Vec<(PathBuf, &'static str)>> {
                 ));
             }
         }
-        if read(spool, &batch)?.is_damaged {
+        if !members(spool, &batch, |_| Ok(()))? {
             found.push((directory(spool, &batch), "a list of what belongs to this batch is damaged"));
         }
     }
@@ -295,20 +346,24 @@ pub(super) fn strange(spool: &Spool) -> Result<Vec<(PathBuf, &'static str)>> {
 /// # Errors
 /// A list that cannot be read just now.
 pub fn of(spool: &Spool, name: &TicketName, ticket: &Ticket) -> Result<Option<Word>> {
-    Ok(HeldBack::read(spool)?.batch_of(name, ticket.batch.as_ref()))
+    HeldBack::open(spool)?.batch_of(name, ticket.batch.as_ref())
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::path::Path;
+
     use super::*;
 
     #[test]
     fn a_line_of_a_list_is_read_as_it_was_written_and_no_other() {
-        let line = "20261122-120000-000-aaaaaa current gcc-1-1-x86_64";
-        let Member { id, tree, item } = Member::read(line).unwrap();
-        assert_eq!(format!("{id} {tree} {item}"), line);
+        let line = "current gcc x86_64 20261122-120000-000-aaaaaa";
+        let Member { package, id } = Member::read(line.as_bytes()).unwrap();
+        let Package { tree, name, arch } = package;
+        assert_eq!(format!("{tree} {name} {arch} {id}"), line);
         for bad in ["", "x", &format!("{line} more"), &line.replace("gcc", "../gcc")] {
-            assert_eq!(Member::read(bad), None, "{bad}");
+            assert_eq!(Member::read(bad.as_bytes()), None, "{bad}");
         }
     }
 
@@ -320,19 +375,59 @@ mod tests {
         assert_eq!(said(&batch, 2, &open), wanted);
     }
 
+    /// A spool in which batch `b` is held back, to which `count` packages belong.
+    fn held(place: &Path, count: usize) -> Spool {
+        let spool = Spool::create(&place.join("spool")).unwrap();
+        let (tree, id) = ("current".parse().unwrap(), "20261122-120000-000-bbbbbb".parse().unwrap());
+        let names = (0..count).flat_map(|n| [format!("p{n}"), format!("p{n}-libs"), format!("p{n}+x")]);
+        let tickets: Vec<(Id, Item)> =
+            names.map(|name| (id, format!("{name}-1-1-x86_64").parse().unwrap())).collect();
+        let tickets = tickets.iter().map(|ticket| (&tree, ticket)).collect();
+        hold(&spool, &"b".parse().unwrap(), tickets, &Clock::system()).unwrap();
+        spool
+    }
+
+    fn batch_of(spool: &Spool, id: &str, item: &str) -> Option<String> {
+        let name = format!("5,{id},current,{item},e0").parse().unwrap();
+        let batch = HeldBack::open(spool).unwrap().batch_of(&name, None).unwrap();
+        batch.map(|batch| batch.to_string())
+    }
+
     #[test]
-    fn a_package_belongs_to_a_batch_from_the_ticket_that_was_asked_for_with_it_on() {
+    fn a_package_belongs_to_a_batch_from_the_ticket_that_was_asked_for_with_it_on_however_long_the_list() {
+        for count in [1, 10_000] {
+            let place = tempfile::tempdir().unwrap();
+            let spool = held(place.path(), count);
+            let length = fs::metadata(&lists(&spool, &"b".parse().unwrap()).unwrap()[0]).unwrap().len();
+            assert_eq!(length > SHORT, count > 1);
+            assert!(members(&spool, &"b".parse().unwrap(), |_| Ok(())).unwrap(), "in order");
+            let last = format!("p{}", count - 1);
+            let is_of = |id, item: &str| batch_of(&spool, id, &item.replace("gcc", &last)).is_some();
+            assert!(is_of("20261122-120000-000-bbbbbb", "gcc-1-1-x86_64"));
+            assert!(is_of("20261123-120000-000-aaaaaa", "gcc-2-1-x86_64"), "whatever takes its place");
+            assert!(!is_of("20261122-120000-000-aaaaaa", "gcc-1-1-x86_64"), "asked for before");
+            assert!(!is_of("20261122-120000-000-bbbbbb", "gcc-1-1-i686"));
+            assert!(!is_of("20261122-120000-000-bbbbbb", "make-1-1-x86_64"));
+        }
+    }
+
+    #[test]
+    fn of_a_list_that_is_damaged_or_not_in_order_something_may_be_missed_and_that_is_said() {
         let place = tempfile::tempdir().unwrap();
-        let spool = Spool::create(&place.path().join("spool")).unwrap();
-        let line = "20261122-120000-000-bbbbbb current gcc-1-1-x86_64";
-        hold(&spool, &"b".parse().unwrap(), Member::read(line).into_iter(), &Clock::system()).unwrap();
-        let held = HeldBack::read(&spool).unwrap();
-        let name = |id: &str, item: &str| format!("5,{id},current,{item},e0").parse::<TicketName>().unwrap();
-        let holds = |id: &str, item: &str| held.holds(&name(id, item)).is_some();
-        assert!(holds("20261122-120000-000-bbbbbb", "gcc-1-1-x86_64"));
-        assert!(holds("20261123-120000-000-aaaaaa", "gcc-2-1-x86_64"), "whatever takes its place");
-        assert!(!holds("20261122-120000-000-aaaaaa", "gcc-1-1-x86_64"), "asked for before");
-        assert!(!holds("20261122-120000-000-bbbbbb", "gcc-1-1-i686"));
-        assert!(!holds("20261122-120000-000-bbbbbb", "make-1-1-x86_64"));
+        let (spool, batch) = (held(place.path(), 1), "b".parse().unwrap());
+        let path = lists(&spool, &batch).unwrap().remove(0);
+        let text = fs::read_to_string(&path).unwrap();
+        let is_all = || members(&spool, &batch, |_| Ok(())).unwrap();
+        assert!(is_all() && strange(&spool).unwrap().is_empty());
+        let reversed: Vec<&str> = text.lines().rev().collect();
+        for damaged in [reversed.join("\n"), text.replace("p0+x", "?"), text.replace("libs x86_64", "libs")] {
+            fs::write(&path, damaged).unwrap();
+            assert!(!is_all());
+            assert_eq!(strange(&spool).unwrap().len(), 1);
+            assert!(why(&spool, &batch).unwrap().unwrap().contains("is damaged"));
+        }
+        fs::remove_file(&path).unwrap();
+        assert!(is_all(), "let go");
+        assert_eq!(why(&spool, &batch).unwrap(), None);
     }
 }

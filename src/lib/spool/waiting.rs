@@ -94,7 +94,7 @@ pub struct Queue<'a> {
     planned: HashMap<(Tree, Name), Vec<Standing>>,
     /// For what of that something is to be parked.
     awaited: HashSet<(Tree, Name)>,
-    /// Read when first needed: the lists come before the tickets that they name.
+    /// Opened when first needed: the lists come before the tickets that they name.
     held_back: Option<HeldBack>,
 }
 
@@ -149,7 +149,7 @@ impl<'a> Queue<'a> {
     }
 
     pub(super) fn blocks(&mut self, needy: Needy) -> Result<Option<Blocker>> {
-        let batch = self.held_back()?.batch_of(needy.name, needy.batch);
+        let batch = self.held_back()?.batch_of(needy.name, needy.batch)?;
         for needed in needy.depends.iter().filter(|needed| **needed != needy.name.item.name) {
             let standings = self.fitting(&needy.name.tree, needed, &needy.name.item.arch)?;
             if let Some(first) = self.first_awaited(&standings, batch.as_ref())? {
@@ -168,7 +168,7 @@ impl<'a> Queue<'a> {
     fn held_back(&mut self) -> Result<&HeldBack> {
         let held_back = match self.held_back.take() {
             Some(known) => known,
-            None => HeldBack::read(self.spool)?,
+            None => HeldBack::open(self.spool)?,
         };
         Ok(self.held_back.insert(held_back))
     }
@@ -202,7 +202,7 @@ impl<'a> Queue<'a> {
         let failed = newest.filter(|entry| entry.name.stand == Stand::Done(Outcome::Failed));
         let Some(entry) = failed else { return Ok(None) };
         let ticket = readable(entry.ticket())?.and_then(|ticket| ticket.batch);
-        Ok(self.held_back()?.batch_of(&entry.name, ticket.as_ref()))
+        self.held_back()?.batch_of(&entry.name, ticket.as_ref())
     }
 
     /// What of a package is unfinished that somebody who builds for `arch` must wait for.

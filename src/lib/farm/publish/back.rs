@@ -6,36 +6,55 @@ use std::path::PathBuf;
 use super::{Held, placed, put_in_place};
 use crate::base::{Result, durable, lock};
 use crate::config::TreeSection;
-use crate::names::{Id, Tree, Word};
-use crate::spool::batch::{self, HeldBack};
-use crate::spool::{Entry, Spool, waiting};
+use crate::names::{Id, Package, Tree, Word};
+use crate::spool::{Entry, Spool, batch, waiting};
 
 /// What is built, but held back with its batch.
+#[derive(Default)]
 pub(super) struct Back {
     by_ticket: HashMap<Id, Word>,
     why: BTreeMap<Word, String>,
+    /// The batches all of which is built.
+    built: Vec<Word>,
 }
 
 impl Back {
-    /// Looks which of what is held is held back, and why; a batch all of which is built is let go.
+    /// Looks which of what is held is held back, and why.
     pub fn look(spool: &Spool, held: &BTreeMap<Tree, Vec<Held>>) -> Result<Self> {
-        let (held_back, mut back) = (HeldBack::read(spool)?, Self::none());
+        let (mut back, mut by_package) = (Self::default(), HashMap::<Package, Vec<Id>>::new());
         for one in held.values().flatten() {
-            let Some(batch) = held_back.holds(&one.entry.name) else { continue };
-            back.by_ticket.insert(one.entry.name.id, batch.clone());
+            by_package.entry(one.entry.name.package()).or_default().push(one.entry.name.id);
         }
-        for batch in held_back.batches().filter(|batch| back.by_ticket.values().any(|known| known == *batch))
-        {
-            match held_back.why(spool, batch)? {
-                Some(why) => drop(back.why.insert(batch.clone(), why)),
-                None => batch::release(spool, batch)?,
+        for batch in batch::batches(spool)? {
+            let mut ours = Vec::new();
+            let is_all = batch::members(spool, &batch, |member| {
+                let ids = by_package.get(&member.package).into_iter().flatten();
+                ours.extend(ids.filter(|id| **id >= member.id));
+                Ok(())
+            })?;
+            if !is_all {
+                let asked = held.values().flatten().filter(|one| one.ticket.batch.as_ref() == Some(&batch));
+                ours.extend(asked.map(|one| one.entry.name.id));
+            }
+            if ours.is_empty() {
+                continue;
+            }
+            match batch::why(spool, &batch)? {
+                Some(why) => {
+                    for id in ours {
+                        back.by_ticket.entry(id).or_insert_with(|| batch.clone());
+                    }
+                    back.why.insert(batch, why);
+                }
+                None => back.built.push(batch),
             }
         }
         Ok(back)
     }
 
-    fn none() -> Self {
-        Self { by_ticket: HashMap::new(), why: BTreeMap::new() }
+    /// Lets the batches go all of which is built.
+    pub fn release(&self, spool: &Spool) -> Result<()> {
+        self.built.iter().try_for_each(|batch| batch::release(spool, batch))
     }
 
     /// Returns the batch with which a ticket is held back, and what for.

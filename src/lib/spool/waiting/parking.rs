@@ -8,7 +8,7 @@ use crate::base::error::readable;
 use crate::base::{Result, lock};
 use crate::names::{Arch, Name, Package, State, Tree, Word};
 use crate::spool::index::Index;
-use crate::spool::{Entry, History, Spool, Ticket, TicketName, list, report, shelf};
+use crate::spool::{Entry, History, Spool, Ticket, TicketName, batch, list, report, shelf};
 
 /// How many tickets are woken under one lock: whoever waits for it waits for some milliseconds.
 const STEP: usize = 1000;
@@ -91,7 +91,7 @@ impl Queue<'_> {
 
     fn is_of(&mut self, entry: &Entry, batch: &Word) -> Result<bool> {
         let Some(ticket) = readable(entry.ticket())? else { return Ok(false) };
-        Ok(self.held_back()?.batch_of(&entry.name, ticket.batch.as_ref()).as_ref() == Some(batch))
+        Ok(self.held_back()?.batch_of(&entry.name, ticket.batch.as_ref())?.as_ref() == Some(batch))
     }
 
     fn stays(&mut self, tree: &Tree, name: &Name, arch: &Arch) -> Result<Stays> {
@@ -105,9 +105,8 @@ impl Queue<'_> {
 
     /// What is unfinished may be had by those of a batch all the same.
     fn stays_with(&mut self, standings: &[Standing]) -> Result<Stays> {
-        let held_back: Vec<Word> = self.held_back()?.batches().cloned().collect();
         let mut batches = Vec::new();
-        for batch in held_back {
+        for batch in batch::batches(self.spool)? {
             if self.first_awaited(standings, Some(&batch))?.is_none() {
                 batches.push(batch);
             }
