@@ -97,6 +97,7 @@ pub fn median(times: &mut [Duration]) -> f64 {
 /// that took.
 pub fn fill(spool: &Spool, count: usize) -> Done<Duration> {
     let start = Instant::now();
+    let (tree, mut asked) = ("current".parse()?, Vec::new());
     for first in (0..count).step_by(20_000) {
         let asks = (first..count.min(first + 20_000)).map(|n| {
             let depends: &[&str] = if n % 10 == 0 { &[] } else { &["before0"] };
@@ -104,11 +105,10 @@ pub fn fill(spool: &Spool, count: usize) -> Done<Duration> {
         });
         let asks = asks.collect::<Done<Vec<Ask>>>()?;
         queue::enqueue(spool, &asks, &Clock::system(), Duration::ZERO)?;
-        let asked: Vec<_> = asks.into_iter().map(|ask| (Id::new(Clock::system().now()), ask.item)).collect();
-        let tree = "current".parse()?;
-        let tickets = asked.iter().map(|ticket| (&tree, ticket)).collect();
-        batch::hold(spool, &"b".parse()?, tickets, &Clock::system())?;
+        asked.extend(asks.into_iter().map(|ask| (Id::new(Clock::system().now()), ask.item)));
     }
+    let tickets = asked.iter().map(|ticket| (&tree, ticket)).collect();
+    batch::hold(spool, &"b".parse()?, tickets, &Clock::system())?;
     Ok(start.elapsed())
 }
 
