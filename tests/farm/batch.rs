@@ -170,6 +170,9 @@ fn a_list_that_is_damaged_publishes_nothing_and_is_named() {
     build(&farm);
     build(&farm);
     assert_eq!(published(&farm), [""; 0]);
+    fs::write(&list, text.replace(" lib ", " ?lib ")).unwrap();
+    farm.ok("syncpkgd --once");
+    assert_eq!(published(&farm), [""; 0], "nor what its own line does not name any more");
     farm.no("syncpkg-check", 1, "");
     assert!(
         farm.run("syncpkg-check").out.starts_with("batch/b: a list of what belongs to this batch is damaged")
