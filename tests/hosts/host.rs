@@ -33,7 +33,7 @@ done
 pivot_root . tmp/old
 mount -t proc proc /proc
 umount -l /tmp/old
-rm -rf /etc/syncpkg /var/spool/syncpkg /var/lib/syncpkg /root/.ssh
+rm -rf /etc/syncpkg /var/spool/syncpkg /var/lib/syncpkg /var/cache/syncpkg /root/.ssh
 ip link set lo up
 echo ready
 exec sleep infinity
