@@ -96,15 +96,21 @@ fn standing(spool: &Spool, claim: &Claim) -> Result<Option<Entry>> {
     // A ticket that rests has been reported on already, one that came back with its lease has not.
     let again = |entry: &Entry| entry.name.epoch == claim.epoch && entry.name.stand == Stand::Waiting(None);
     match list::find(spool, &claim.id)?.filter(again) {
-        Some(entry) if !held_by_another(spool, claim)? => Ok(Some(entry)),
+        Some(entry) if !is_over(spool, claim)? => Ok(Some(entry)),
         _ => Ok(None),
     }
 }
 
-/// The name of a waiting ticket does not say any more who had it; the report on its lost lease does.
-fn held_by_another(spool: &Spool, claim: &Claim) -> Result<bool> {
-    let builder = filed_trouble(spool, claim)?.and_then(|report| report.builder);
-    Ok(builder.is_some_and(|builder| builder != claim.builder))
+/// Tells whether the try of a ticket that waits again is over, which the name does not say: another builder had it, or
+/// this one reported trouble and its lease was lost at the same moment. The report that is filed does.
+fn is_over(spool: &Spool, claim: &Claim) -> Result<bool> {
+    let filed = filed_trouble(spool, claim)?;
+    Ok(filed.is_some_and(|report| !is_lease(&report) || report.builder.as_ref() != Some(&claim.builder)))
+}
+
+/// A lost lease is filed as trouble too, but not by the builder.
+fn is_lease(report: &Report) -> bool {
+    report.stage.as_deref() == Some(LEASE)
 }
 
 fn filed_trouble(spool: &Spool, claim: &Claim) -> Result<Option<Report>> {
@@ -177,6 +183,8 @@ fn settle_with(spool: &Spool, entry: &Entry, claim: &Claim, ending: &Ending, clo
         Stand::Done(outcome) if same_epoch && *outcome == ending.outcome => *outcome != Outcome::Superseded,
         // It rests because of this very report.
         Stand::Waiting(Some(_)) if same_epoch => ending.outcome == Outcome::Trouble,
+        // Trouble may have been filed, but this end was accepted.
+        Stand::Done(Outcome::Built | Outcome::Failed) if same_epoch => false,
         // Trouble filed at an earlier claim: the ticket went back for it, and may have ended since.
         Stand::Waiting(_) | Stand::Building(_) | Stand::Done(_) => {
             ending.outcome == Outcome::Trouble && reported_trouble(spool, claim)?
@@ -190,11 +198,9 @@ fn settle_with(spool: &Spool, entry: &Entry, claim: &Claim, ending: &Ending, clo
     Err(Error::no(format!("refused: {}", why_refused(spool, claim, entry)?)))
 }
 
-/// A lost lease is filed as trouble too, but not by the builder.
 fn reported_trouble(spool: &Spool, claim: &Claim) -> Result<bool> {
-    Ok(filed_trouble(spool, claim)?.is_some_and(|report| {
-        report.stage.as_deref() != Some(LEASE) && report.builder.as_ref() == Some(&claim.builder)
-    }))
+    let filed = filed_trouble(spool, claim)?;
+    Ok(filed.is_some_and(|report| !is_lease(&report) && report.builder.as_ref() == Some(&claim.builder)))
 }
 
 /// Says why a claim of a ticket that is nowhere does not hold, for its builder.
@@ -329,6 +335,57 @@ mod tests {
     use crate::names::Instance;
     use crate::spool::{claim, decide, report};
 
+    fn take(spool: &Spool, clock: &Clock) -> claim::Claimed {
+        let (builder, archs) = ("b1".parse().unwrap(), vec!["x86_64".parse().unwrap()]);
+        let instance = Instance::random().unwrap();
+        let request = claim::Request { builder, instance, archs, count: 1, choice: Default::default() };
+        claim::take(spool, &request, clock).unwrap().remove(0)
+    }
+
+    fn ending(outcome: Outcome) -> Ending {
+        let (reason, host) = (String::new(), String::new());
+        Ending { outcome, stage: None, reason, exit: None, host, log: None, files: Vec::new() }
+    }
+
+    /// A claim of which trouble is filed, as by a report that is not concluded yet.
+    fn half_reported(spool: &Spool, clock: &Clock) -> (Claim, Entry) {
+        queue::enqueue(spool, &[decide::tests::ask()], clock, Duration::ZERO).unwrap();
+        let claim = take(spool, clock).claim;
+        let entry = claim.entry(spool).unwrap().unwrap();
+        let report = draft(&entry, &claim, &ending(Outcome::Trouble), clock).unwrap();
+        file(spool, &report, false).unwrap();
+        (claim, entry)
+    }
+
+    #[test]
+    fn a_try_of_which_trouble_was_reported_while_its_lease_was_lost_does_not_end_otherwise() {
+        let place = tempfile::tempdir().unwrap();
+        let spool = Spool::create(&place.path().join("spool")).unwrap();
+        let (clock, trouble) = (Clock::system(), TroubleSection::default());
+        let (claim, entry) = half_reported(&spool, &clock);
+        let back = entry.name.standing(Stand::Waiting(None));
+        queue::come_back(&spool, &entry.path, &back, &clock).unwrap();
+        let end = |outcome| end(&spool, &claim, &ending(outcome), &trouble, &clock);
+        end(Outcome::Trouble).unwrap();
+        let refused = end(Outcome::Built).unwrap_err();
+        assert_eq!(refused.to_string(), "refused: the lease was lost, the ticket waits again");
+        end(Outcome::Trouble).unwrap();
+        assert_eq!(take(&spool, &clock).claim.epoch, 2);
+    }
+
+    #[test]
+    fn a_try_that_was_built_after_all_did_not_end_in_trouble() {
+        let place = tempfile::tempdir().unwrap();
+        let spool = Spool::create(&place.path().join("spool")).unwrap();
+        let (clock, trouble) = (Clock::system(), TroubleSection::default());
+        let (claim, _) = half_reported(&spool, &clock);
+        let end = |outcome| end(&spool, &claim, &ending(outcome), &trouble, &clock);
+        end(Outcome::Built).unwrap();
+        let refused = end(Outcome::Trouble).unwrap_err();
+        assert_eq!(refused.to_string(), "refused: the ticket has ended as built");
+        end(Outcome::Built).unwrap();
+    }
+
     #[test]
     fn a_ticket_ends_with_one_of_its_tries() {
         let place = tempfile::tempdir().unwrap();
@@ -339,14 +396,8 @@ mod tests {
         );
         queue::enqueue(&spool, &[decide::tests::ask()], &clock, Duration::ZERO).unwrap();
         let [_, last] = [(); 2].map(|()| {
-            let (builder, archs) = ("b1".parse().unwrap(), vec!["x86_64".parse().unwrap()]);
-            let instance = Instance::random().unwrap();
-            let request = claim::Request { builder, instance, archs, count: 1, choice: Default::default() };
-            let claimed = claim::take(&spool, &request, &clock).unwrap().remove(0);
-            let (outcome, reason, host) = (Outcome::Trouble, String::new(), String::new());
-            let ending =
-                Ending { outcome, stage: None, reason, exit: None, host, log: None, files: Vec::new() };
-            end(&spool, &claimed.claim, &ending, &trouble, &clock).unwrap();
+            let claimed = take(&spool, &clock);
+            end(&spool, &claimed.claim, &ending(Outcome::Trouble), &trouble, &clock).unwrap();
             claimed.claim
         });
         assert!(report::ended(&spool, &last.id, 1).unwrap().is_none());
@@ -358,9 +409,8 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         let spool = Spool::create(&place.path().join("spool")).unwrap();
         let claim = "b1.20261122-144743-123-k3f7x2.1.x7k2m9qa".parse().unwrap();
-        let (outcome, reason, host) = (Outcome::Failed, String::new(), String::new());
-        let ending = Ending { outcome, stage: None, reason, exit: None, host, log: None, files: Vec::new() };
-        let end = || end(&spool, &claim, &ending, &TroubleSection::default(), &Clock::system());
+        let end =
+            || end(&spool, &claim, &ending(Outcome::Failed), &TroubleSection::default(), &Clock::system());
         assert_eq!(end().unwrap_err().kind.status(), 1);
         spool.leave("new").unwrap();
         assert_eq!(end().unwrap_err().to_string(), "spool moved to new");
