@@ -162,6 +162,24 @@ fn killed_anywhere_it_publishes_nothing_early_and_nothing_twice() {
 }
 
 #[test]
+fn what_was_built_before_it_was_asked_for_with_a_batch_is_not_held_back() {
+    let farm = Farm::new();
+    farm.commit("lib", "");
+    farm.commit("tool", "");
+    farm.ok("syncpkg-enqueue tool");
+    let before = farm.claim("b1");
+    farm.built(&before, "x");
+    farm.later(1).ok("syncpkg-enqueue --force --batch b --hold-publish lib tool");
+    farm.ok("syncpkgd --once");
+    assert_eq!(published(&farm), [""; 0], "a later one is asked for");
+    farm.ok("syncpkg-abort tool");
+    farm.ok("syncpkgd --once");
+    assert_eq!(published(&farm), ["tool"]);
+    assert!(farm.ok("syncpkg-ls --batch b --names").contains("lib"), "the batch still waits");
+    farm.is_sound();
+}
+
+#[test]
 fn a_list_that_is_damaged_publishes_nothing_and_is_named() {
     let farm = held("lib tool");
     let list = farm.at("spool/batch").join(&farm.files("batch")[0]);
