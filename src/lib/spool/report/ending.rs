@@ -347,14 +347,18 @@ mod tests {
         Ending { outcome, stage: None, reason, exit: None, host, log: None, files: Vec::new() }
     }
 
-    /// A claim of which trouble is filed, as by a report that is not concluded yet.
-    fn half_reported(spool: &Spool, clock: &Clock) -> (Claim, Entry) {
+    /// A claim of which trouble is filed, in this stage, but the ticket has not moved yet.
+    fn half_reported(spool: &Spool, stage: Option<&str>, clock: &Clock) -> (Claim, Entry) {
         queue::enqueue(spool, &[decide::tests::ask()], clock, Duration::ZERO).unwrap();
         let claim = take(spool, clock).claim;
         let entry = claim.entry(spool).unwrap().unwrap();
-        let report = draft(&entry, &claim, &ending(Outcome::Trouble), clock).unwrap();
-        file(spool, &report, false).unwrap();
+        let said = Ending { stage: stage.map(str::to_owned), ..ending(Outcome::Trouble) };
+        file(spool, &draft(&entry, &claim, &said, clock).unwrap(), false).unwrap();
         (claim, entry)
+    }
+
+    fn come_back(spool: &Spool, entry: &Entry, clock: &Clock) {
+        queue::come_back(spool, &entry.path, &entry.name.standing(Stand::Waiting(None)), clock).unwrap();
     }
 
     #[test]
@@ -362,9 +366,8 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         let spool = Spool::create(&place.path().join("spool")).unwrap();
         let (clock, trouble) = (Clock::system(), TroubleSection::default());
-        let (claim, entry) = half_reported(&spool, &clock);
-        let back = entry.name.standing(Stand::Waiting(None));
-        queue::come_back(&spool, &entry.path, &back, &clock).unwrap();
+        let (claim, entry) = half_reported(&spool, None, &clock);
+        come_back(&spool, &entry, &clock);
         let end = |outcome| end(&spool, &claim, &ending(outcome), &trouble, &clock);
         end(Outcome::Trouble).unwrap();
         let refused = end(Outcome::Built).unwrap_err();
@@ -374,11 +377,24 @@ mod tests {
     }
 
     #[test]
+    fn a_try_whose_lease_was_lost_is_ended_by_its_own_builder_alone() {
+        let place = tempfile::tempdir().unwrap();
+        let spool = Spool::create(&place.path().join("spool")).unwrap();
+        let (clock, trouble) = (Clock::system(), TroubleSection::default());
+        let (claim, entry) = half_reported(&spool, Some(LEASE), &clock);
+        come_back(&spool, &entry, &clock);
+        let end = |claim: &Claim| end(&spool, claim, &ending(Outcome::Built), &trouble, &clock);
+        let other = Claim { builder: "b2".parse().unwrap(), ..claim.clone() };
+        assert_eq!(end(&other).unwrap_err().kind.status(), 1);
+        end(&claim).unwrap();
+    }
+
+    #[test]
     fn a_try_that_was_built_after_all_did_not_end_in_trouble() {
         let place = tempfile::tempdir().unwrap();
         let spool = Spool::create(&place.path().join("spool")).unwrap();
         let (clock, trouble) = (Clock::system(), TroubleSection::default());
-        let (claim, _) = half_reported(&spool, &clock);
+        let (claim, _) = half_reported(&spool, None, &clock);
         let end = |outcome| end(&spool, &claim, &ending(outcome), &trouble, &clock);
         end(Outcome::Built).unwrap();
         let refused = end(Outcome::Trouble).unwrap_err();
