@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::history::parse;
+use super::history::{parse, with_history};
 use super::judge::{Place, faults};
 
 const ID: &str = "20261122-120000-000-aaaaaa";
@@ -118,4 +118,13 @@ fn a_claim_taken_back_early_is_found() {
 fn a_spool_that_contradicts_itself_is_found() {
     let wrong = "1 begin enqueue gcc-1-1-x86_64\n2 end wrong: it exists with other content";
     assert_eq!(kinds(&[wrong], &[]), ["wrong"]);
+}
+
+#[test]
+fn a_fault_is_told_with_all_that_was_said_of_its_ticket_in_order() {
+    let first = format!("5 begin report b1.{ID}.1.aa built\n6 end yes\n7 begin claim b1 aa\n8 end nothing");
+    let events = [parse(&first), parse(&format!("1 begin enqueue gcc-1-1-x86_64\n2 end {ID}"))].concat();
+    let told = with_history(&format!("two ends: End {{ id: \"{ID}\" }} and aborted"), &events);
+    let kinds: Vec<&str> = told.lines().map(|line| line.trim().split('"').nth(1).unwrap()).collect();
+    assert_eq!(kinds, [ID, "enqueue", "report"]);
 }

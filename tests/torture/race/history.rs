@@ -4,6 +4,8 @@ use std::fs::{self, File, OpenOptions};
 use std::io::Write as _;
 use std::path::Path;
 
+use syncpkg::names::Id;
+
 /// One operation of one process.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Event {
@@ -27,6 +29,12 @@ impl Event {
             Some("") => "nothing",
             Some(_) => "yes",
         }
+    }
+
+    /// Whether it asked for the ticket `id`, or was answered about it.
+    fn mentions(&self, id: &Id) -> bool {
+        let texts = [Some(&self.asked), self.answer.as_ref()];
+        texts.into_iter().flatten().any(|text| text.contains(id.as_str()))
     }
 
     /// The words of the answer.
@@ -89,4 +97,14 @@ pub fn parse(text: &str) -> Vec<Event> {
         }
     }
     events
+}
+
+/// A fault, and below it all that was asked and answered about the tickets it speaks of, in the order it began.
+pub fn with_history(fault: &str, events: &[Event]) -> String {
+    let words = fault.split(|c: char| !c.is_ascii_alphanumeric() && c != '-');
+    let ids: Vec<Id> = words.filter_map(|word| word.parse().ok()).collect();
+    let mut about: Vec<&Event> =
+        events.iter().filter(|event| ids.iter().any(|id| event.mentions(id))).collect();
+    about.sort_by_key(|event| event.begun);
+    about.iter().fold(fault.to_owned(), |text, event| format!("{text}\n    {event:?}"))
 }

@@ -205,6 +205,7 @@ fn race(what: &str, cast: &Cast, limit: Duration, first: impl FnOnce(&mut Race))
         start.elapsed().as_secs()
     ));
     found.truncate(20);
+    let found: Vec<String> = found.iter().map(|fault| history::with_history(fault, &events)).collect();
     assert!(found.is_empty(), "{}", found.join("\n"));
     let mortal = cast.mortals > 0;
     assert!(tickets >= cast.tickets / 2 && stopped > 0 && (killed > 0) == mortal, "too little happened");
