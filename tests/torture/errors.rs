@@ -132,8 +132,7 @@ fn fail(act: &Act, pick: fn(&Trace) -> BTreeSet<Fault>) -> (usize, Vec<String>) 
     for (number, fault) in pick(&trace).iter().filter(wanted).enumerate() {
         stage.put_back();
         let what = format!("error={}", fault.errno);
-        let (ran, failed) =
-            traced::inject(&stage, &fault.call, &what, fault.always, &measure.line, act.input);
+        let (ran, failed) = trace.inject(&stage, &fault.call, &what, fault.always, &measure.line, act.input);
         // A call counted off by one may be another; what may not be read is set aside for a person, see `every`.
         if fault.errno == "EACCES" && failed.first().is_some_and(|call| !traced::changes(call)) {
             continue;

@@ -183,7 +183,7 @@ fn what_an_interrupted_report_had_put_is_flushed_by_its_repeat() {
         let (trace, _) = traced::trace(&stage, &line, act.input);
         let last = trace.changing().into_iter().filter(|call| call.name == "renameat2").max().unwrap();
         stage.put_back();
-        traced::inject(&stage, &last, "signal=KILL", false, &line, act.input);
+        trace.inject(&stage, &last, "signal=KILL", false, &line, act.input);
         made.pop();
         let again = follow(&stage, &line, act.input);
         for (_, path) in made {
@@ -207,7 +207,7 @@ fn a_log_that_was_packed_meanwhile_is_flushed_by_the_repeat_of_its_report() {
         let (trace, _) = traced::trace(&stage, &line, act.input);
         let last = trace.changing().into_iter().filter(|call| call.name == "renameat2").max().unwrap();
         stage.put_back();
-        traced::inject(&stage, &last, "signal=KILL", false, &line, act.input);
+        trace.inject(&stage, &last, "signal=KILL", false, &line, act.input);
         let packed = packed(log);
         fs::write(&packed, "").unwrap();
         fs::remove_file(log).unwrap();

@@ -17,7 +17,7 @@ fn kill(act: &Act, pick: fn(&Trace) -> BTreeSet<Call>) -> (usize, Vec<String>) {
     let (mut tried, mut bad) = (0, Vec::new());
     for (number, call) in pick(&trace).iter().enumerate() {
         stage.put_back();
-        let (ran, killed) = traced::inject(&stage, call, "signal=KILL", false, &measure.line, act.input);
+        let (ran, killed) = trace.inject(&stage, call, "signal=KILL", false, &measure.line, act.input);
         tried += usize::from(!killed.is_empty());
         assert!(ran.in_time, "{} killed at {call} did not end", act.name);
         // In turns: an admin mends first, or whoever got no answer asks again first.

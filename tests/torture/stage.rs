@@ -11,7 +11,11 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
-use serde_json::Value;
+use syncpkg::base::Clock;
+use syncpkg::farm::check;
+use syncpkg::names::State;
+use syncpkg::spool::Spool;
+use syncpkg::spool::listed::{self, Filter, Listed};
 
 /// How long any program may take; none of the farm waits so long for anything.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -50,7 +54,7 @@ impl Ran {
     }
 }
 
-/// A ticket, as `syncpkg-ls --json` lists it.
+/// A ticket, as it is listed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Row {
     pub id: String,
@@ -210,36 +214,40 @@ impl Stage {
         self.at("spool/format").exists()
     }
 
-    /// Every ticket the farm knows.
+    /// Every ticket the farm knows, as `syncpkg-ls all` lists them; here and in the check without starting a program,
+    /// which would take most of the time of a case.
     #[track_caller]
     pub fn rows(&self) -> Vec<Row> {
-        if !self.has_spool() {
-            return Vec::new();
+        let mut rows = Vec::new();
+        if self.has_spool() {
+            let spool = Spool::open(&self.at("spool")).unwrap();
+            let filter = Filter { states: State::ALL.to_vec(), ..Filter::default() };
+            let mut add = |ticket| {
+                rows.push(row(&ticket));
+                Ok(())
+            };
+            listed::listing(&spool, &filter, &Clock::fixed(self.now()), &mut add).unwrap();
         }
-        let ran = self.run("syncpkg-ls --json all");
-        assert_eq!(ran.code(), Some(0), "{ran:?}");
-        ran.out.lines().map(row).collect()
+        rows
     }
 
     /// What is wrong with the spool, a line each; with `repair` after it was mended.
     pub fn problems(&self, repair: bool) -> Vec<String> {
-        if repair {
-            let ran = self.run("syncpkg-check --repair");
-            if !matches!(ran.code(), Some(0 | 1)) || !ran.err.is_empty() {
-                return vec![format!("syncpkg-check --repair: {ran:?}")];
-            }
+        let clock = Clock::fixed(self.now());
+        let check = |repair| check::check(&Spool::open(&self.at("spool"))?, repair, &clock);
+        let mended = if repair { check(true).map(drop) } else { Ok(()) };
+        match mended.and_then(|()| check(false)) {
+            Ok(problems) => problems.iter().map(ToString::to_string).collect(),
+            Err(error) => vec![format!("the check: {error}")],
         }
-        let ran = self.run("syncpkg-check");
-        ran.out.lines().chain(ran.err.lines()).map(str::to_owned).collect()
     }
 }
 
-fn row(line: &str) -> Row {
-    let value: Value = serde_json::from_str(line).unwrap();
-    let text = |key: &str| value[key].to_string().trim_matches('"').to_owned();
-    let keys = ["id", "tree", "name", "version", "state", "epoch", "builder", "priority"];
-    let whole = keys.map(text).join(" ");
-    Row { id: text("id"), name: text("name"), state: text("state"), text: whole }
+fn row(ticket: &Listed) -> Row {
+    let builder = ticket.builder.as_ref().map(ToString::to_string).unwrap_or_default();
+    let Listed { id, tree, name, version, state, epoch, priority, .. } = ticket;
+    let text = format!("{id} {tree} {name} {version} {state} {epoch} {builder} {priority}");
+    Row { id: id.to_string(), name: name.to_string(), state: state.to_string(), text }
 }
 
 /// The path of a program of ours.

@@ -24,6 +24,8 @@ pub struct Trace {
     calls: Vec<(Call, String)>,
     /// Where the loader has ended and the program begins.
     main: usize,
+    /// The program runs no other.
+    alone: bool,
 }
 
 impl Trace {
@@ -48,6 +50,33 @@ impl Trace {
         let loader: BTreeSet<&Call> = loader.iter().map(|(call, _)| call).collect();
         let calls = main.iter().filter(|(call, text)| fits(text) && !loader.contains(call));
         calls.map(|(call, _)| call.clone()).collect()
+    }
+
+    /// Runs the same command line with `what` done to it at a call (`signal=KILL`, `error=EIO`); returns how it ended,
+    /// and the calls that it was done to. With `always` it is done at every later call of that name too.
+    pub fn inject(
+        &self,
+        stage: &Stage,
+        call: &Call,
+        what: &str,
+        always: bool,
+        line: &str,
+        input: &str,
+    ) -> (Ran, Vec<String>) {
+        let file = stage.beside("trace");
+        let more = if always { "+" } else { "" };
+        let injection = format!("inject={}:{what}:when={}{more}", call.name, call.nth);
+        let only = format!("trace={}", call.name);
+        // Stopped at no other call, which is quicker; but then other programs cannot be let go of, and where strace is
+        // asked from a filter, a signal it sends is lost.
+        let quick = self.alone && !what.starts_with("signal");
+        let how: &[&str] = if quick { &["--seccomp-bpf"] } else { &["-b", "execve"] };
+        let words = ["-f", "-o", file.to_str().unwrap(), "-e", &only, "-e", &injection];
+        let ran = stage.run_behind(&[&["strace"], how, &words].concat(), line, input);
+        let text = fs::read_to_string(file).unwrap_or_default();
+        let is_done = |line: &&str| line.contains("(INJECTED)") || line.ends_with("killed by SIGKILL +++");
+        let done = text.lines().filter(is_done).filter_map(|line| line.split_once(' '));
+        (ran, done.map(|(_, call)| call.trim_start().to_owned()).collect())
     }
 }
 
@@ -93,7 +122,8 @@ pub fn trace(stage: &Stage, line: &str, input: &str) -> (Trace, Ran) {
     }
     // The first thing that Rust's runtime does: looking whether the standard descriptors are open.
     let main = calls.iter().position(|(call, _)| call.name == "poll").unwrap_or_default();
-    (Trace { calls, main }, ran)
+    let alone = calls.iter().filter(|(call, _)| call.name == "execve").count() == 1;
+    (Trace { calls, main, alone }, ran)
 }
 
 /// The calls of a trace, each with its process; not the second halves of interrupted ones, nor signals and ends.
@@ -101,28 +131,6 @@ fn lines(text: &str) -> Vec<(String, String)> {
     let parts = text.lines().filter_map(|line| line.split_once(' '));
     let parts = parts.map(|(process, call)| (process.to_owned(), call.trim_start().to_owned()));
     parts.filter(|(_, call)| !call.starts_with(['<', '-', '+'])).collect()
-}
-
-/// Runs a command line with `what` done to it at a call (`signal=KILL`, `error=EIO`); returns how it ended, and the calls
-/// that it was done to. With `always` it is done at every later call of that name too.
-pub fn inject(
-    stage: &Stage,
-    call: &Call,
-    what: &str,
-    always: bool,
-    line: &str,
-    input: &str,
-) -> (Ran, Vec<String>) {
-    let file = stage.beside("trace");
-    let more = if always { "+" } else { "" };
-    let injection = format!("inject={}:{what}:when={}{more}", call.name, call.nth);
-    let only = format!("trace={}", call.name);
-    let words = ["strace", "-f", "-b", "execve", "-o", file.to_str().unwrap(), "-e", &only, "-e", &injection];
-    let ran = stage.run_behind(&words, line, input);
-    let text = fs::read_to_string(file).unwrap_or_default();
-    let is_done = |line: &&str| line.contains("(INJECTED)") || line.ends_with("killed by SIGKILL +++");
-    let done = text.lines().filter(is_done).filter_map(|line| line.split_once(' '));
-    (ran, done.map(|(_, call)| call.trim_start().to_owned()).collect())
 }
 
 /// Whether programs can be traced here; says so if not. Where everything has to be tried that is no excuse.
